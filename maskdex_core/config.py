@@ -1,0 +1,76 @@
+"""Frozen dataclasses as configuration: YAML files override defaults, unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from maskdex_core.errors import ConfigError, unknown_choice
+
+Config = TypeVar("Config")
+
+
+def from_mapping(cls: type[Config], values: Mapping[str, Any], where: str = "configuration") -> Config:
+    """Build a dataclass from a mapping; nested dataclasses take nested mappings.
+
+    Args:
+        cls: a dataclass type.
+        values: field name → value.
+        where: named in error messages (a file, usually).
+
+    Raises:
+        ConfigError: on an unknown key, a missing key, or a value of the wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, got {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            raise ConfigError(f"{where}: {unknown_choice('key', key, names)}")
+    converted = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+    try:
+        return cls(**converted)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def from_yaml(cls: type[Config], path: str | Path) -> Config:
+    """Build a dataclass from a YAML file.
+
+    Raises:
+        ConfigError: when the file is missing, is not YAML, or does not fit the dataclass.
+    """
+    return from_mapping(cls, read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read one YAML file.
+
+    Raises:
+        ConfigError: when it is missing or is not YAML.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else from_mapping(hint, value, where)
+    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and hint in (int, float, str, bool):
+        if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+            raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,132 @@
+"""Sizes of the grasp model. Defaults are the paper's where our source states them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from maskdex_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The part-aware VQ-VAE."""
+
+    codes: int = 256
+    """Codes a part (paper)."""
+    code_dim: int = 512
+    """Size of a code (paper)."""
+    hand_points: int = 2000
+    """Surface points of the whole hand (paper); each part gives a sixth of them."""
+    encoder_widths: tuple[int, ...] = (64, 128, 1024)
+    """Point-wise layers of a part's PointNet (not stated; PointNet's own)."""
+    decoder_width: int = 1024
+    """Hidden size of the palm's decoder; a finger's is half of it (not stated)."""
+    commitment: float = 0.25
+    """β (not stated; van den Oord 2017)."""
+    ema_decay: float = 0.99
+    """Moving-average decay of the codebooks a step (not stated; van den Oord 2017)."""
+    dead_share: float = 0.1
+    """A code used less than this share of an even use is reset (not stated)."""
+    pose_weight: float = 1.0
+    """Weight of ‖ĝ - g‖."""
+    points_weight: float = 1.0
+    """Weight of Σᵢ ‖Ĥᵢ - Hᵢ‖."""
+    held_palm: float = 0.5
+    """Share of training rows whose fingers are decoded on the true palm pose, as an edit does (ours)."""
+
+    def __post_init__(self) -> None:
+        _at_least("codes", self.codes, 2)
+        _at_least("code_dim", self.code_dim, 1)
+        _at_least("hand_points", self.hand_points, 6)
+        _at_least("decoder_width", self.decoder_width, 2)
+        _at_least("encoder_widths", len(self.encoder_widths), 1)
+        _between("ema_decay", self.ema_decay, 0.0, 1.0)
+        _between("held_palm", self.held_palm, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The bidirectional masked transformer and its conditions."""
+
+    layers: int = 9
+    """Blocks (paper)."""
+    heads: int = 16
+    """Attention heads (paper)."""
+    width: int = 512
+    """Embedding size (paper)."""
+    feedforward: int = 4
+    """MLP size in widths (not stated; the usual)."""
+    dropout: float = 0.1
+    """On residual branches (not stated)."""
+    object_points: int = 2048
+    """Object points the network reads (paper); a larger cloud is thinned evenly."""
+    object_channels: int = 3
+    """3: positions; 6: positions and unit normals."""
+    object_widths: tuple[int, ...] = (64, 128, 1024)
+    """Point-wise layers of the object's PointNet (not stated; PointNet's own)."""
+    object_tokens: int = 1
+    """Condition vectors made of the object embedding (paper: one)."""
+    text_encoder: str = "open_clip:ViT-B-32/openai"
+    """Name for `maskdex_core.text.load_encoder` (paper: CLIP)."""
+    text_dim: int = 512
+    """Size of that encoder's embedding."""
+    drop_condition: float = 0.1
+    """Share of training rows without text and object (paper)."""
+    mask_low: float = 0.0
+    """Lower bound of the mask schedule's τ in training (paper: 0)."""
+    mask_high: float = 1.0
+    """Upper bound of τ (paper: 1)."""
+    tie_codes: bool = False
+    """Token embeddings are projected codebook vectors instead of a table of their own."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads", "width", "feedforward", "object_points", "object_tokens", "text_dim"):
+            _at_least(name, getattr(self, name), 1)
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}")
+        if self.object_channels not in (3, 6):
+            raise ConfigError(f"object_channels {self.object_channels} is not one of 3, 6")
+        _between("drop_condition", self.drop_condition, 0.0, 1.0)
+        _between("dropout", self.dropout, 0.0, 1.0)
+        _between("mask_high", self.mask_high, 0.0, 1.0)
+        _between("mask_low", self.mask_low, 0.0, self.mask_high)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How tokens are drawn. T is between the paper's ablated 3 and 5; the rest is not stated there."""
+
+    steps: int = 5
+    """Iterations T."""
+    guidance: float = 1.0
+    """Guidance scale s in (1 + s)·ω_c - s·ω_u; 0 is conditional only."""
+    temperature: float = 1.0
+    """Divides the guided logits before drawing."""
+    top_k: int = 0
+    """Draw among the k most probable codes; 0 among all."""
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+        _between("guidance", self.guidance, 0.0, math.inf)
+        _between("temperature", self.temperature, 0.0, math.inf)
+        _at_least("top_k", self.top_k, 0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes a `GraspModel`'s shape and its sampling defaults."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+def _at_least(name: str, value: int, low: int) -> None:
+    if value < low:
+        raise ConfigError(f"{name} {value} is below {low}")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} {value} is outside {low} to {high}")

@@ -1,0 +1,224 @@
+"""`HandModel`: forward kinematics, surface points by part, spheres and limits of one hand.
+
+Index legend: B batch, J driven joints, A all movable joints (driven and mimic), L links,
+S spheres, N surface points.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskdex_core.errors import HandError
+from maskdex_core.hands.primitives import Primitive
+from maskdex_core.hands.spec import PART_NAMES, HandSpec, load_spec
+from maskdex_core.hands.surface import sample_hand_surface
+from maskdex_core.hands.urdf import Urdf, pose_matrix, read_urdf
+
+
+class HandModel:
+    """A hand in its palm frame (the root link's). Joint values travel in `joint_names` order.
+
+    Attributes:
+        joint_names: the J driven joints.
+        lower, upper: (J,) position limits in rad, narrowed to what the mimic joints allow.
+        link_names: the L links.
+        part_names: palm and the fingers this hand has, in the canonical order.
+        joint_part: (J,) part index of each driven joint.
+        sphere_*: inner spheres of the collision shapes: link (S,), center (S, 3) m in the link's
+            frame, radius (S,) m, part (S,), palmar (S, 3) unit vector in the link's frame.
+        surface_*: N points on the skin: link (N,), point (N, 3), normal (N, 3), part (N,),
+            palmar (N,) bool.
+    """
+
+    part_names = PART_NAMES
+
+    def __init__(self, spec: HandSpec, urdf: Urdf) -> None:
+        self.spec, self.urdf, self.name = spec, urdf, spec.name
+        self._chain = _build_chain(urdf, spec.root)
+        self.all_joint_names: tuple[str, ...] = tuple(self._chain.get_joint_parameter_names())
+        self.joint_names = tuple(n for n in self.all_joint_names if urdf.joints[n].mimic is None)
+        self.link_names: tuple[str, ...] = tuple(n for n in urdf.links if n in set(self._chain.get_link_names()))
+        self._link_index = {name: index for index, name in enumerate(self.link_names)}
+        self._check_names()
+        self._mimic, self._offset = self._mimic_layer()
+        self.lower, self.upper = self._limits()
+        self.link_part = torch.tensor([self._part_of(name) for name in self.link_names])
+        self.joint_part = torch.tensor([self._part_of(urdf.joints[n].child) for n in self.joint_names])
+        self.link_palmar = torch.tensor(np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32)
+        self._descendants = self._ancestry()
+        self._build_spheres()
+        self._build_surface()
+
+    @staticmethod
+    def load(hand: str | Path) -> HandModel:
+        """Load a shipped hand by name or any hand by the path of its YAML; cached by name.
+
+        Raises:
+            HandError: when it is unknown or inconsistent.
+        """
+        return _load(str(hand))
+
+    # ------------------------------------------------------------------ kinematics
+    def expand_mimic(self, joints: Tensor) -> Tensor:
+        """Return all movable joints (B, A) rad, in `all_joint_names` order, from the driven (B, J)."""
+        return joints @ self._mimic.to(joints).T + self._offset.to(joints)
+
+    def link_transforms(self, joints: Tensor) -> Tensor:
+        """Return palm_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad."""
+        poses = self._chain_on(joints).forward_kinematics(self.expand_mimic(joints))
+        return torch.stack([poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1)
+
+    def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
+        """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""
+        link, point = self.surface_link, self.surface_point
+        if select is not None:
+            link, point = link[select], point[select]
+        return self.place(self.link_transforms(joints), link, point)
+
+    def place(self, transforms: Tensor, link: Tensor, point: Tensor) -> Tensor:
+        """Move link-frame points (P, 3) on links (P,) by palm_from_link (B, L, 4, 4): (B, P, 3)."""
+        chosen = transforms[:, link]
+        return (chosen[..., :3, :3] @ point.to(chosen)[None, :, :, None]).squeeze(-1) + chosen[..., :3, 3]
+
+    def tip_points(self, joints: Tensor) -> Tensor:
+        """Return the fingertips (B, F, 3) in m, palm frame, in the order of `finger_names`."""
+        return self.place(self.link_transforms(joints), *self._tips())
+
+    @property
+    def finger_names(self) -> tuple[str, ...]:
+        """The fingers this hand has, in canonical order."""
+        return tuple(part for part in PART_NAMES[1:] if part in self.spec.tips)
+
+    @property
+    def contact_link_index(self) -> Tensor:
+        """Indices into `link_names` of the links that may hold an object."""
+        return torch.tensor([self._link_index[name] for name in self.spec.contact_links])
+
+    def link_index(self, name: str) -> int:
+        """Return the index of a link in `link_names`."""
+        return self._link_index[name]
+
+    def link_descends_from(self, link: str) -> Tensor:
+        """Return (L,) bool: which links move with `link`."""
+        return self._descendants[self._link_index[link]]
+
+    @property
+    def mimic_matrix(self) -> Tensor:
+        """(A, J): how all movable joints follow the driven ones."""
+        return self._mimic
+
+    def flange_from_palm(self) -> np.ndarray:
+        """Return the (4, 4) pose of the palm frame on the arm's flange."""
+        return pose_matrix(np.array(self.spec.mount["xyz"], float), np.array(self.spec.mount["rpy"], float))
+
+    def clamp(self, joints: Tensor) -> Tensor:
+        """Return joints clipped to the limits."""
+        return torch.minimum(torch.maximum(joints, self.lower.to(joints)), self.upper.to(joints))
+
+    # ------------------------------------------------------------------ construction
+    def _check_names(self) -> None:
+        links = [link for part in self.spec.parts.values() for link in part]
+        links += [tip["link"] for tip in self.spec.tips.values()]
+        links += [*self.spec.contact_links, *self.spec.palmar_of, self.spec.root]
+        for link in links:
+            if link not in self._link_index:
+                raise HandError(f"hand {self.name!r}: link {link!r} is not in {self.spec.urdf}")
+
+    def _mimic_layer(self) -> tuple[Tensor, Tensor]:
+        matrix = torch.zeros(len(self.all_joint_names), len(self.joint_names))
+        offset = torch.zeros(len(self.all_joint_names))
+        for row, name in enumerate(self.all_joint_names):
+            source, multiplier, shift = self.urdf.joints[name].mimic or (name, 1.0, 0.0)
+            if source not in self.joint_names:
+                raise HandError(f"hand {self.name!r}: joint {name!r} mimics {source!r}, which is not driven")
+            matrix[row, self.joint_names.index(source)] = multiplier
+            offset[row] = shift
+        return matrix, offset
+
+    def _ancestry(self) -> Tensor:
+        descends = torch.eye(len(self.link_names), dtype=torch.bool)
+        parent = {joint.child: joint.parent for joint in self.urdf.joints.values()}
+        for name, column in self._link_index.items():
+            above = parent.get(name)
+            while above is not None:
+                descends[self._link_index[above], column] = True
+                above = parent.get(above)
+        return descends
+
+    def _limits(self) -> tuple[Tensor, Tensor]:
+        lower = torch.full((len(self.joint_names),), -torch.inf)
+        upper = torch.full((len(self.joint_names),), torch.inf)
+        for row, name in enumerate(self.all_joint_names):
+            joint, column = self.urdf.joints[name], int(self._mimic[row].abs().argmax())
+            gain, shift = float(self._mimic[row, column]), float(self._offset[row])
+            low, high = sorted(((joint.lower - shift) / gain, (joint.upper - shift) / gain))
+            lower[column], upper[column] = max(float(lower[column]), low), min(float(upper[column]), high)
+        return lower, upper
+
+    def _part_of(self, link: str) -> int:
+        for index, part in enumerate(PART_NAMES):
+            if link in self.spec.parts.get(part, ()):
+                return index
+        return 0  # frames without a shape ride on the palm
+
+    def _palmar(self, link: str) -> np.ndarray:
+        vector = np.array(self.spec.palmar_of.get(link, self.spec.palmar), float)
+        return vector / np.linalg.norm(vector)
+
+    def shapes(self) -> list[tuple[int, Primitive]]:
+        """Return every collision shape with the index of its link."""
+        return [(i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes]
+
+    def _build_spheres(self) -> None:
+        links, centers, radii = [], [], []
+        for link, shape in self.shapes():
+            center, radius = shape.inner_spheres()
+            links += [link] * len(center)
+            centers.append(center)
+            radii.append(radius)
+        self.sphere_link = torch.tensor(links)
+        self.sphere_center = torch.tensor(np.concatenate(centers), dtype=torch.float32)
+        self.sphere_radius = torch.tensor(np.concatenate(radii), dtype=torch.float32)
+        self.sphere_part = self.link_part[self.sphere_link]
+        self.sphere_palmar = self.link_palmar[self.sphere_link]
+
+    def _build_surface(self) -> None:
+        surface = sample_hand_surface(self.shapes(), self.link_part.numpy(), self.link_palmar.numpy())
+        self.surface_link = torch.tensor(surface.link)
+        self.surface_point = torch.tensor(surface.point, dtype=torch.float32)
+        self.surface_normal = torch.tensor(surface.normal, dtype=torch.float32)
+        self.surface_part = self.link_part[self.surface_link]
+        self.surface_palmar = torch.tensor(surface.palmar)
+
+    def _tips(self) -> tuple[Tensor, Tensor]:
+        tips = [self.spec.tips[finger] for finger in self.finger_names]
+        link = torch.tensor([self._link_index[tip["link"]] for tip in tips])
+        return link, torch.tensor([tip["xyz"] for tip in tips], dtype=torch.float32)
+
+    def _chain_on(self, joints: Tensor):
+        if self._chain.device != joints.device or self._chain.dtype != joints.dtype:
+            self._chain = self._chain.to(dtype=joints.dtype, device=joints.device)
+        return self._chain
+
+
+@lru_cache(maxsize=16)
+def _load(hand: str) -> HandModel:
+    spec = load_spec(hand)
+    return HandModel(spec, read_urdf(spec.urdf_path()))
+
+
+def _build_chain(urdf: Urdf, root: str):
+    import pytorch_kinematics as pk  # heavy, and only needed once a hand is wanted
+
+    try:
+        chain = pk.build_chain_from_urdf(urdf.text.encode())
+    except (RuntimeError, KeyError, ValueError, RecursionError) as error:
+        raise HandError(f"URDF cannot be made a kinematic tree ({error})") from error
+    if chain._root.link.name != root:
+        raise HandError(f"root link is {chain._root.link.name!r}, the hand's YAML says {root!r}")
+    return chain

@@ -1,0 +1,77 @@
+"""What a hand's YAML says: `config/hands/<name>.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from maskdex_core.config import from_yaml
+from maskdex_core.errors import ConfigError, HandError, unknown_choice
+from maskdex_core.resources import resource_path
+
+PART_NAMES = ("palm", "thumb", "index", "middle", "ring", "little")
+
+
+@dataclass(frozen=True)
+class HandSpec:
+    """One hand as data; lengths in m, angles in rad, vectors in the named link's frame.
+
+    Attributes:
+        name: how users call it.
+        urdf: path of the URDF, relative to the shipped files or absolute.
+        root: link whose frame is the palm frame.
+        parts: part → links; a hand may lack a finger by leaving it out.
+        tips: finger → {link, xyz}.
+        palmar: direction of the grasping side of a link.
+        palmar_of: links whose direction differs.
+        contact_links: links that may hold an object.
+        mount: {xyz, rpy} pose of the root link on the arm's flange.
+        controller: name of the hand's trajectory controller.
+        acceleration: joint acceleration limit, rad/s².
+        jerk: joint jerk limit, rad/s³.
+    """
+
+    name: str
+    urdf: str
+    root: str
+    parts: dict[str, Any]
+    tips: dict[str, Any]
+    palmar: tuple[float, ...]
+    contact_links: tuple[str, ...]
+    controller: str
+    mount: dict[str, Any] = field(default_factory=lambda: {"xyz": [0, 0, 0], "rpy": [0, 0, 0]})
+    palmar_of: dict[str, Any] = field(default_factory=dict)
+    acceleration: float = 10.0
+    jerk: float = 100.0
+
+    def urdf_path(self) -> Path:
+        """Return where the URDF lies."""
+        path = Path(self.urdf)
+        return path if path.is_absolute() else resource_path(path)
+
+
+def known_hands() -> tuple[str, ...]:
+    """Return the names of the shipped hands."""
+    return tuple(sorted(path.stem for path in resource_path("config/hands").glob("*.yaml")))
+
+
+def load_spec(hand: str | Path) -> HandSpec:
+    """Load a shipped hand by name, or any hand by the path of its YAML.
+
+    Raises:
+        HandError: when the name is unknown or the file does not describe a hand.
+    """
+    path = Path(hand)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(hand) not in known_hands():
+            raise HandError(f"{unknown_choice('hand', str(hand), known_hands())}; or give the path of a hand's YAML")
+        path = resource_path(f"config/hands/{hand}.yaml")
+    try:
+        spec = from_yaml(HandSpec, path)
+    except ConfigError as error:
+        raise HandError(str(error)) from error
+    for part in spec.parts:
+        if part not in PART_NAMES:
+            raise HandError(f"{path}: {unknown_choice('part', part, PART_NAMES)}")
+    return spec

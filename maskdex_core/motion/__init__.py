@@ -1,0 +1,1 @@
+"""Wrist poses and finger angles in, timed and checked trajectories out."""

@@ -1,0 +1,251 @@
+"""How near arm and hand come to the table, the object and each other.
+
+The arm is capsules, the hand spheres in the tip frame, the table a half-space, the object points.
+Index legend: T configurations, C capsules, S hand spheres, M object points, P pairs, K points on a capsule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from maskdex_core.errors import RobotError
+from maskdex_core.motion.arm import Arm
+
+LINKS_APART = 3
+"""arm links nearer than this along the chain touch by design"""
+HAND_NEAR_LINKS = 3
+"""as many links before the tip carry the hand and touch it by design"""
+TABLE_SKIPS = 2
+"""as many links at the base stand on the table by design"""
+FAR = 0.12
+"""m; distances to the object, and of the hand to the arm, are only lower bounds beyond this"""
+CAPSULE_STEP = 0.02
+"""m between the points that stand for a capsule's axis against object points"""
+
+
+@dataclass(frozen=True)
+class HandSpheres:
+    """Spheres that cover the hand.
+
+    Attributes:
+        radii: (S,) m.
+        centers: hand joint positions (T, J) rad, in the order of the hand's limits → (T, S, 3) m, tip frame.
+    """
+
+    radii: np.ndarray
+    centers: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def rigid(cls, points: np.ndarray, radii: np.ndarray) -> HandSpheres:
+        """Return a hand that keeps one shape: points (S, 3) m in the tip frame, radii (S,) m."""
+        points = np.asarray(points, dtype=np.float64)
+        return cls(
+            np.asarray(radii, dtype=np.float64), lambda q: np.broadcast_to(points, (len(q), *points.shape))
+        )
+
+
+@dataclass(frozen=True)
+class World:
+    """What stands around the robot, in the base frame.
+
+    Attributes:
+        object_points: (M, 3) m.
+        table_height: m, z of the table's surface; None when there is no table.
+        hand: None checks the arm alone.
+    """
+
+    object_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    table_height: float | None = 0.0
+    hand: HandSpheres | None = None
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.object_points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+            raise RobotError(
+                f"world: object points of shape {points.shape}; expected (any, 3) finite numbers"
+            )
+        object.__setattr__(self, "object_points", points)
+
+    @cached_property
+    def tree(self) -> Any:
+        """Nearest-neighbour tree of the object points; None without points."""
+        from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
+
+        return cKDTree(self.object_points) if len(self.object_points) else None
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """Least distance at each configuration: distance (T,) m, negative in contact; pair (T,) into labels."""
+
+    distance: np.ndarray
+    pair: np.ndarray
+    labels: tuple[str, ...]
+
+    def worst(self, where: np.ndarray | None = None) -> tuple[float, str, int]:
+        """Return the least distance in m, its pair's names and its configuration, among `where` (T,) bool."""
+        distance = self.distance if where is None else np.where(where, self.distance, np.inf)
+        index = int(np.argmin(distance))
+        return float(distance[index]), self.labels[int(self.pair[index])], index
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Arm and hand shapes in the base frame: capsule ends (T, C, 3), spheres (T, S, 3) m, tip (T, 4, 4)."""
+
+    start: np.ndarray
+    end: np.ndarray
+    spheres: np.ndarray
+    base_from_tip: np.ndarray
+
+
+class CollisionModel:
+    """Distances between one arm, one hand and one world."""
+
+    def __init__(self, arm: Arm, world: World) -> None:
+        self.arm = arm
+        self.world = world
+        order = {name: index for index, name in enumerate(arm.link_names)}
+        self._link = np.array([order[capsule.link] for capsule in arm.capsules])  # (C,)
+        self._names = tuple(capsule.link for capsule in arm.capsules)
+        self._local = np.array([[c.start, c.end] for c in arm.capsules])  # (C, 2, 3)
+        self._radius = np.array([capsule.radius for capsule in arm.capsules])
+        self._hand_radius = np.zeros(0) if world.hand is None else np.asarray(world.hand.radii)
+        pairs = np.array(np.triu_indices(len(self._link), k=1))
+        self._pairs = pairs[:, np.abs(self._link[pairs[0]] - self._link[pairs[1]]) >= LINKS_APART]  # (2, P)
+        last = len(arm.link_names) - 1
+        self._off_hand = np.flatnonzero(self._link < last - HAND_NEAR_LINKS + 1)
+        self._off_table = np.flatnonzero(self._link >= TABLE_SKIPS)
+
+    def pose(self, arm_positions: np.ndarray, hand_positions: np.ndarray) -> Posed:
+        """Place all shapes for arm positions (T, 7) and hand positions (T, J) rad."""
+        frames = self.arm.link_transforms(arm_positions)  # (T, L, 4, 4)
+        links = frames[:, self._link]  # (T, C, 4, 4)
+        ends = np.einsum("tcij,cej->tcei", links[..., :3, :3], self._local) + links[..., None, :3, 3]
+        tip = frames[:, -1]
+        spheres = np.zeros((len(tip), 0, 3))
+        if self.world.hand is not None:
+            local = np.asarray(self.world.hand.centers(hand_positions))
+            spheres = local @ tip[:, :3, :3].transpose(0, 2, 1) + tip[:, None, :3, 3]
+        return Posed(ends[:, :, 0], ends[:, :, 1], spheres, tip)
+
+    def arm_self(self, posed: Posed) -> Clearance:
+        """Arm links against arm links that are not near each other in the chain."""
+        i, j = self._pairs
+        apart = segment_distance(posed.start[:, i], posed.end[:, i], posed.start[:, j], posed.end[:, j])
+        labels = tuple(f"{self._names[a]} and {self._names[b]}" for a, b in zip(i, j, strict=True))
+        return _least(apart - self._radius[i] - self._radius[j], labels)
+
+    def hand_arm(self, posed: Posed) -> Clearance:
+        """Hand spheres against the links that do not carry the hand."""
+        keep = self._off_hand
+        labels = tuple(f"hand and {self._names[c]}" for c in keep)
+        if posed.spheres.shape[1] == 0:
+            return _least(np.zeros((len(posed.start), 0)), labels)
+        start, end, radius = posed.start[:, keep], posed.end[:, keep], self._radius[keep]
+        # one ball around all spheres first: few configurations bring it near any link
+        middle = posed.spheres.mean(axis=1)
+        around = (np.linalg.norm(posed.spheres - middle[:, None], axis=2) + self._hand_radius).max(axis=1)
+        gap = point_segment_distance(middle[:, None], start, end) - radius - around[:, None]  # (T, C)
+        t, c = np.nonzero(gap < FAR)
+        apart = point_segment_distance(posed.spheres[t], start[t, c][:, None], end[t, c][:, None])
+        gap[t, c] = (apart - self._hand_radius).min(axis=1) - radius[c]
+        return _least(gap, labels)
+
+    def arm_table(self, posed: Posed) -> Clearance:
+        """Arm links above those that stand on the table, against the table."""
+        keep = self._off_table
+        lowest = np.minimum(posed.start[:, keep, 2], posed.end[:, keep, 2]) - self._radius[keep]
+        return _least(lowest - self._table(), tuple(f"{self._names[c]} and table" for c in keep))
+
+    def hand_table(self, posed: Posed) -> Clearance:
+        """Hand spheres against the table."""
+        lowest = (posed.spheres[:, :, 2] - self._hand_radius).min(axis=1, initial=np.inf)
+        return _least((lowest - self._table())[:, None], ("hand and table",))
+
+    def arm_object(self, posed: Posed, base_from_tip_taken: np.ndarray | None = None) -> Clearance:
+        """Arm links against the object; a lower bound of the distance, at most 1 mm low near contact.
+
+        Args:
+            base_from_tip_taken: (4, 4) tip pose at which the hand took the object, whose points then move
+                with the tip; None for an object that still stands where it was seen.
+        """
+        way = posed.end - posed.start
+        lengths = np.linalg.norm(self._local[:, 1] - self._local[:, 0], axis=1)  # (C,)
+        share = np.linspace(0.0, 1.0, int(np.ceil(lengths.max(initial=0.0) / CAPSULE_STEP)) + 1)
+        points = posed.start[:, :, None] + share[:, None] * way[:, :, None]  # (T, C, K, 3)
+        if base_from_tip_taken is not None:
+            seen = base_from_tip_taken @ np.linalg.inv(posed.base_from_tip)  # (T, 4, 4)
+            points = points @ seen[:, None, :3, :3].transpose(0, 1, 3, 2) + seen[:, None, None, :3, 3]
+        near = self._to_object(points).min(axis=2)
+        # the axis runs between the sampled points, so it may be nearer than they are
+        half = lengths / (2 * max(len(share) - 1, 1))
+        axis = np.sqrt(np.maximum(near**2 - half**2, 0.0))
+        return _least(axis - self._radius, tuple(f"{name} and object" for name in self._names))
+
+    def hand_object(self, posed: Posed) -> Clearance:
+        """Hand spheres against the object's points."""
+        near = (self._to_object(posed.spheres) - self._hand_radius).min(axis=1, initial=np.inf)
+        return _least(near[:, None], ("hand and object",))
+
+    def _table(self) -> float:
+        return -np.inf if self.world.table_height is None else self.world.table_height
+
+    def _to_object(self, points: np.ndarray) -> np.ndarray:
+        """Return distances to the nearest object point, (...,) m, of points (..., 3); `FAR` beyond that."""
+        distance = np.full(points.shape[:-1], FAR)
+        if self.world.tree is None or points.size == 0:
+            return distance
+        cloud = self.world.object_points
+        near = ((points > cloud.min(axis=0) - FAR) & (points < cloud.max(axis=0) + FAR)).all(axis=-1)
+        found, _ = self.world.tree.query(points[near], distance_upper_bound=FAR)
+        distance[near] = np.minimum(found, FAR)
+        return distance
+
+
+def _least(gaps: np.ndarray, labels: tuple[str, ...]) -> Clearance:
+    """Reduce gaps (T, P) to the least of each configuration."""
+    if gaps.shape[1] == 0:
+        return Clearance(np.full(len(gaps), np.inf), np.zeros(len(gaps), dtype=int), ("nothing",))
+    pair = np.argmin(gaps, axis=1)
+    return Clearance(gaps[np.arange(len(gaps)), pair], pair, labels)
+
+
+def point_segment_distance(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the distance of points to segments, all (..., 3) and broadcast against each other."""
+    way = end - start
+    length = np.maximum((way * way).sum(axis=-1), 1e-18)
+    share = np.clip(((point - start) * way).sum(axis=-1) / length, 0.0, 1.0)
+    return np.linalg.norm(point - start - share[..., None] * way, axis=-1)
+
+
+def segment_distance(
+    start_a: np.ndarray, end_a: np.ndarray, start_b: np.ndarray, end_b: np.ndarray
+) -> np.ndarray:
+    """Return the distance between segments a and b, all (..., 3).
+
+    The least distance of two segments lies either inside both, where both lines' feet fall inside, or at
+    one of the four ends.
+    """
+    ends = np.minimum(
+        np.minimum(
+            point_segment_distance(start_a, start_b, end_b), point_segment_distance(end_a, start_b, end_b)
+        ),
+        np.minimum(
+            point_segment_distance(start_b, start_a, end_a), point_segment_distance(end_b, start_a, end_a)
+        ),
+    )
+    a, b, between = end_a - start_a, end_b - start_b, start_a - start_b
+    aa, bb, ab = (a * a).sum(-1), (b * b).sum(-1), (a * b).sum(-1)
+    da, db = (a * between).sum(-1), (b * between).sum(-1)
+    area = aa * bb - ab * ab
+    safe = np.maximum(area, 1e-18)
+    s, t = (ab * db - bb * da) / safe, (aa * db - ab * da) / safe
+    inside = (area > 1e-15) & (s >= 0.0) & (s <= 1.0) & (t >= 0.0) & (t <= 1.0)
+    lines = np.linalg.norm(between + s[..., None] * a - t[..., None] * b, axis=-1)
+    return np.where(inside, np.minimum(lines, ends), ends)

@@ -1,0 +1,88 @@
+"""Read the first cloud of a ROS 2 bag (MCAP or SQLite3) without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskdex_core.errors import CloudError
+from maskdex_core.perception.cloud import Cloud
+from maskdex_core.perception.pointcloud2 import cloud_from_message
+
+CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
+TEXT_TYPE = "std_msgs/msg/String"
+TRANSFORMS_TYPE = "tf2_msgs/msg/TFMessage"
+BASE_FRAME = "link_base"
+
+
+def load_bag(folder: Path, base_frame: str = BASE_FRAME) -> Cloud:
+    """Return the first PointCloud2 of a bag with its task text and camera transform.
+
+    A topic that ends in `points` is preferred; `/task_text` gives the text, `/tf_static` the chain
+    from `base_frame` to the cloud's frame.
+
+    Raises:
+        CloudError: when the folder is no readable bag or holds no PointCloud2.
+    """
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
+
+    if not (folder / "metadata.yaml").is_file():
+        found = ", ".join(sorted(child.name for child in folder.iterdir())[:5]) or "nothing"
+        raise CloudError(f"{folder}: not a ROS 2 bag folder (no metadata.yaml; found {found})")
+    try:
+        with AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_KILTED)) as reader:
+            return _read(reader, folder, base_frame)
+    except CloudError:
+        raise
+    except Exception as error:  # a damaged bag raises whatever its parser stumbles over
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CloudError(f"{folder}: the bag cannot be read ({reason})") from error
+
+
+def _read(reader: Any, folder: Path, base_frame: str) -> Cloud:
+    clouds = [connection for connection in reader.connections if connection.msgtype == CLOUD_TYPE]
+    if not clouds:
+        topics = ", ".join(sorted(f"{c.topic} ({c.msgtype})" for c in reader.connections)) or "none"
+        raise CloudError(f"{folder}: the bag holds no {CLOUD_TYPE}; its topics: {topics}")
+    topic = min(clouds, key=lambda connection: not connection.topic.endswith("points")).topic
+    messages = _messages(reader, topic, CLOUD_TYPE)
+    message = next(messages, None)
+    if message is None:
+        raise CloudError(f"{folder}: topic {topic} of the bag holds no message")
+    text = next(_messages(reader, "/task_text", TEXT_TYPE), None)
+    transforms = [t for m in _messages(reader, "/tf_static", TRANSFORMS_TYPE) for t in m.transforms]
+    base_from_camera = chain_transforms(transforms, base_frame, message.header.frame_id)
+    return cloud_from_message(message, base_from_camera, None if text is None else text.data)
+
+
+def _messages(reader: Any, topic: str, msgtype: str) -> Any:
+    connections = [c for c in reader.connections if c.topic == topic and c.msgtype == msgtype]
+    if connections:
+        for connection, _, raw in reader.messages(connections=connections):
+            yield reader.deserialize(raw, connection.msgtype)
+
+
+def chain_transforms(transforms: list[Any], parent: str, child: str) -> NDArray[np.float64] | None:
+    """Return parent_from_child (4, 4) along stamped transforms, or None when no chain joins them."""
+    up = {t.child_frame_id.lstrip("/"): t for t in transforms}
+    matrix, frame = np.eye(4), child.lstrip("/")
+    for _ in range(len(up)):
+        if frame == parent or frame not in up:
+            break
+        matrix = _matrix(up[frame].transform) @ matrix
+        frame = up[frame].header.frame_id.lstrip("/")
+    return matrix if frame == parent else None
+
+
+def _matrix(transform: Any) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    q, t = transform.rotation, transform.translation
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_quat((q.x, q.y, q.z, q.w)).as_matrix()
+    matrix[:3, 3] = (t.x, t.y, t.z)
+    return matrix

@@ -1,0 +1,1 @@
+"""MuJoCo tests of grasps. Never imported by the deployed path."""

@@ -1,0 +1,161 @@
+"""FC6: does a grasp hold a free object against 1 N along six directions? (MuJoCo)
+
+Protocol: step 4 ms, implicitfast, no gravity, elliptic cones, impratio 10, 2 no-slip iterations,
+condim 4, friction 0.6 / 0.02, position actuators kp 5 limited to 3 N·m, palm fixed, object of
+0.1 kg made of its convex pieces. Pre-grasp → grasp → squeeze in 100 steps each, then 10·m N along
+±x ±y ±z for 500 steps each from the squeezed state. A direction passes while the object has moved
+less than 5 cm and turned less than 15° from where it lay before the hand closed. Pre-grasp deeper
+than 1 cm in the object or in the hand itself fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from transforms3d.quaternions import mat2quat
+
+from maskdex_core.data.procedural.object_model import ObjectModel
+from maskdex_core.hands.model import HandModel
+from maskdex_core.physics.hand_mjcf import hand_actuators, hand_bodies, hand_equalities, hand_exclusions, numbers
+
+OBJECT_MASS = 0.1  # kg
+PHASE_STEPS, PUSH_STEPS = 100, 500
+MAX_MOVE, MAX_TURN = 0.05, np.deg2rad(15)  # m, rad
+MAX_PREGRASP_DEPTH = 0.01  # m
+DIRECTIONS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
+FRICTION = (0.6, 0.02)
+FRICTION_HARD = (0.3, 0.002)
+
+
+@dataclass(frozen=True)
+class HoldResult:
+    """Outcome of one grasp: `passed` (6,) bool by direction; penetration (m) with the hand closed."""
+
+    passed: np.ndarray
+    penetration: float
+    contacts: int
+
+    @property
+    def fc6(self) -> bool:
+        """All six directions held."""
+        return bool(self.passed.all())
+
+    @property
+    def fc1(self) -> bool:
+        """At least one direction held."""
+        return bool(self.passed.any())
+
+
+class HoldTest:
+    """One compiled model for a hand and an object; the palm is the world, the object is placed."""
+
+    def __init__(self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION) -> None:
+        import mujoco
+
+        self._mujoco = mujoco
+        self._model = mujoco.MjModel.from_xml_string(_scene_xml(hand, target, friction))
+        self._data = mujoco.MjData(self._model)
+        order = [self._model.joint(name).qposadr[0] for name in hand.all_joint_names]
+        self._joint_address = np.array(order)
+        self._hand = hand
+        self._object_body = self._model.body("object").id
+        self._free = int(self._model.joint("object").qposadr[0])
+
+    def run(
+        self, palm_rotation: np.ndarray, palm_translation: np.ndarray, pregrasp: np.ndarray, grasp: np.ndarray,
+        squeeze: np.ndarray, stop_at_first_failure: bool = False,
+    ) -> HoldResult:  # fmt: skip
+        """Test one grasp.
+
+        Args:
+            palm_rotation: (3, 3) object_from_palm. palm_translation: (3,) m.
+            pregrasp, grasp, squeeze: (J,) rad, the hand's `joint_names` order.
+            stop_at_first_failure: leave the other directions as failed once one has failed.
+        """
+        data, passed = self._data, np.zeros(6, bool)
+        self._place(palm_rotation, palm_translation, pregrasp)
+        if self._deepest_contact() > MAX_PREGRASP_DEPTH:
+            return HoldResult(passed, self._deepest_contact(), 0)
+        start = data.qpos[self._free : self._free + 7].copy()
+        self._close(pregrasp, grasp)
+        self._close(grasp, squeeze)
+        for _ in range(PHASE_STEPS):
+            self._mujoco.mj_step(self._model, data)
+        penetration, contacts = self._object_contacts()
+        if self._moved(start):
+            return HoldResult(passed, penetration, contacts)
+        settled = (data.qpos.copy(), data.qvel.copy(), data.act.copy())
+        for index, direction in enumerate(DIRECTIONS):
+            data.qpos[:], data.qvel[:], data.act[:] = settled
+            passed[index] = self._push(palm_rotation.T @ direction, start)
+            if stop_at_first_failure and not passed[index]:
+                break
+        return HoldResult(passed, penetration, contacts)
+
+    def _place(self, rotation: np.ndarray, translation: np.ndarray, joints: np.ndarray) -> None:
+        self._mujoco.mj_resetData(self._model, self._data)
+        import torch
+
+        expanded = self._hand.expand_mimic(torch.as_tensor(joints, dtype=torch.float32)[None])[0].numpy()
+        self._data.qpos[self._joint_address] = expanded
+        self._data.qpos[self._free : self._free + 3] = -rotation.T @ translation
+        self._data.qpos[self._free + 3 : self._free + 7] = mat2quat(rotation.T)
+        self._data.ctrl[:] = joints
+        self._mujoco.mj_forward(self._model, self._data)
+
+    def _close(self, start: np.ndarray, end: np.ndarray) -> None:
+        for fraction in np.linspace(0, 1, PHASE_STEPS + 1)[1:]:
+            self._data.ctrl[:] = start + fraction * (end - start)
+            self._mujoco.mj_step(self._model, self._data)
+
+    def _push(self, direction: np.ndarray, start: np.ndarray) -> bool:
+        self._data.xfrc_applied[self._object_body, :3] = 10 * OBJECT_MASS * direction
+        held = True
+        for step in range(PUSH_STEPS):
+            self._mujoco.mj_step(self._model, self._data)
+            if step % 25 == 24 and self._moved(start):
+                held = False
+                break
+        self._data.xfrc_applied[:] = 0
+        return held and not self._moved(start)
+
+    def _moved(self, start: np.ndarray) -> bool:
+        pose = self._data.qpos[self._free : self._free + 7]
+        cosine = min(1.0, abs(float(pose[3:] @ start[3:])))
+        return bool(np.linalg.norm(pose[:3] - start[:3]) > MAX_MOVE or 2 * np.arccos(cosine) > MAX_TURN)
+
+    def _deepest_contact(self) -> float:
+        return max([0.0, *(-contact.dist for contact in self._data.contact[: self._data.ncon])])
+
+    def _object_contacts(self) -> tuple[float, int]:
+        depth, links = 0.0, set()
+        for contact in self._data.contact[: self._data.ncon]:
+            bodies = self._model.geom_bodyid[contact.geom]
+            if self._object_body in bodies:
+                depth = max(depth, -float(contact.dist))
+                links.update(int(b) for b in bodies if b != self._object_body)
+        return depth, len(links)
+
+
+def _scene_xml(hand: HandModel, target: ObjectModel, friction: tuple[float, float]) -> str:
+    volume = sum(piece.volume for piece in target.pieces)
+    meshes = "".join(
+        f'<mesh name="piece{i}" vertex="{numbers(piece.vertices)}"/>' for i, piece in enumerate(target.pieces)
+    )
+    geoms = "".join(
+        f'<geom class="object" type="mesh" mesh="piece{i}" mass="{OBJECT_MASS * piece.volume / volume:.9g}"/>'
+        for i, piece in enumerate(target.pieces)
+    )
+    slide = f'condim="4" friction="{friction[0]} {friction[1]} 0.0001"'
+    return f"""<mujoco>
+<compiler autolimits="true" angle="radian" inertiafromgeom="auto" balanceinertia="true" boundmass="1e-5"
+ boundinertia="1e-9"/>
+<option timestep="0.004" integrator="implicitfast" gravity="0 0 0" cone="elliptic" impratio="10"
+ noslip_iterations="2"/>
+<default><default class="hand"><geom {slide} contype="1" conaffinity="3"/></default>
+<default class="object"><geom {slide} contype="2" conaffinity="1"/></default></default>
+<asset>{meshes}</asset>
+<worldbody>{hand_bodies(hand)}<body name="object"><freejoint name="object"/>{geoms}</body></worldbody>
+<contact>{hand_exclusions(hand)}</contact><equality>{hand_equalities(hand)}</equality>
+<actuator>{hand_actuators(hand, 5, 3)}</actuator></mujoco>"""

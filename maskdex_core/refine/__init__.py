@@ -1,0 +1,1 @@
+"""The contact optimiser: any hand, any signed distance field, in batches."""

@@ -1,0 +1,42 @@
+"""`HandPose`: a batch of hand configurations on an object, for any hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class HandPose:
+    """B configurations of one hand.
+
+    Attributes:
+        joints: (B, J) rad, the hand's `joint_names` order.
+        rotation: (B, 3, 3) object_from_palm.
+        translation: (B, 3) m, palm origin in the object frame.
+    """
+
+    joints: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> HandPose:
+        return HandPose(self.joints[index], self.rotation[index], self.translation[index])
+
+    def to_object(self, points: Tensor) -> Tensor:
+        """Move palm-frame points (B, P, 3) into the object frame."""
+        return points @ self.rotation.transpose(1, 2) + self.translation[:, None]
+
+    @staticmethod
+    def concatenate(poses: list[HandPose]) -> HandPose:
+        """Join batches."""
+        return HandPose(
+            torch.cat([p.joints for p in poses]),
+            torch.cat([p.rotation for p in poses]),
+            torch.cat([p.translation for p in poses]),
+        )

@@ -1,0 +1,67 @@
+"""A signed distance field on a grid, queried in torch with values and normals.
+
+Index legend: B batch, P points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskdex_core.errors import CloudError
+
+
+@dataclass(frozen=True)
+class SdfGrid:
+    """Signed distance to an object, negative inside.
+
+    Attributes:
+        field: (1, 4, Z, Y, X) float32: distance in m and its unit gradient (outward normal).
+        origin: (3,) centre of the first voxel, m.
+        spacing: voxel edge, m.
+    """
+
+    field: Tensor
+    origin: Tensor
+    spacing: float
+
+    @staticmethod
+    def from_values(values: np.ndarray, origin: np.ndarray, spacing: float) -> SdfGrid:
+        """Build from distances (X, Y, Z) in m at `origin + spacing * index`.
+
+        Raises:
+            CloudError: when the field is not finite or nothing lies inside it.
+        """
+        if not np.isfinite(values).all() or values.min() > 0:
+            raise CloudError("the object has no inside: its signed distance field is never negative")
+        gradient = np.stack(np.gradient(values, spacing), 0)
+        gradient /= np.maximum(np.linalg.norm(gradient, axis=0, keepdims=True), 1e-6)
+        stacked = np.concatenate([values[None], gradient]).astype(np.float32)
+        field = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 2, 1)))[None]
+        return SdfGrid(field, torch.tensor(origin, dtype=torch.float32), float(spacing))
+
+    def query(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return distance (...) in m and outward normal (..., 3) at points (..., 3).
+
+        Outside the grid the distance to the grid's border is added, so that far points still
+        feel the way back.
+        """
+        flat = points.reshape(-1, 3)
+        shape = torch.tensor(self.field.shape[:1:-1], dtype=flat.dtype)
+        high = self.origin + self.spacing * (shape - 1)
+        clamped = torch.minimum(torch.maximum(flat, self.origin), high)
+        unit = 2 * (clamped - self.origin) / (high - self.origin) - 1
+        sampled = F.grid_sample(self.field, unit[None, None, None], align_corners=True, padding_mode="border")
+        sampled = sampled[0, :, 0, 0].T
+        beyond = (flat - clamped).norm(dim=-1)
+        distance = (sampled[:, 0] + beyond).reshape(points.shape[:-1])
+        normal = F.normalize(sampled[:, 1:], dim=-1).reshape(points.shape)
+        return distance, normal
+
+    def moved(self, offset: np.ndarray) -> SdfGrid:
+        """Return the field with its frame's origin at `offset` (3,) m of the present frame."""
+        return SdfGrid(self.field, self.origin - torch.tensor(offset, dtype=torch.float32), self.spacing)

@@ -1,0 +1,1 @@
+"""Makes physics-checked grasps on objects whose geometry is known."""

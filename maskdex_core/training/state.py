@@ -1,0 +1,118 @@
+"""The state of a training run as one safetensors file: model, optimiser, random generators, step.
+
+The file is written beside its name and moved over it, so that a stop at any moment leaves a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from maskdex_core.errors import CheckpointError
+
+STATE_FORMAT = "maskdex-training-state"
+STATE_VERSION = 1
+
+
+def save_state(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    facts: dict[str, Any],
+) -> None:
+    """Write everything the next step depends on.
+
+    Args:
+        path: file to write.
+        module: its parameters and buffers.
+        optimizer: its moments, by parameter index.
+        generator: CPU generator of the draws. The global CPU generator (dropout) is saved too.
+        facts: step, minutes and whatever else JSON can carry.
+    """
+    tensors = {f"module/{name}": value for name, value in module.state_dict().items()}
+    for index, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in entry.items()}
+    tensors["random/draws"] = generator.get_state()
+    tensors["random/global"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    header = {"format": STATE_FORMAT, "version": STATE_VERSION, **facts}
+    beside = path.with_suffix(".partial")
+    # Tensors are cloned because safetensors refuses those that share memory.
+    save_file(
+        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
+        beside,
+        metadata={"header": json.dumps(header)},
+    )
+    os.replace(beside, path)
+
+
+def load_state(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> dict[str, Any]:
+    """Restore what `save_state` wrote and return its facts.
+
+    Raises:
+        CheckpointError: when the file is missing, corrupt, of another version, or of another model.
+    """
+    header, tensors = read_state(path)
+    try:
+        module.load_state_dict(_under(tensors, "module/"))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer/").items():
+            index, _, key = name.partition("/")
+            state.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: training state of another model ({str(error)[:200]})") from error
+    generator.set_state(tensors["random/draws"])
+    torch.set_rng_state(tensors["random/global"])
+    if torch.cuda.is_available() and "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    return header
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a training state without applying it.
+
+    Raises:
+        CheckpointError: when the file is missing, corrupt, or of another version.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"training state {str(path)!r} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("header", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable training state") from error
+    if header.get("format") != STATE_FORMAT or header.get("version") != STATE_VERSION:
+        raise CheckpointError(
+            f"{path}: training state version {header.get('version')}, this program reads {STATE_VERSION}"
+        )
+    return header, tensors
+
+
+def module_state(path: Path) -> dict[str, Tensor]:
+    """Return the module's part of a training state file.
+
+    Raises:
+        CheckpointError: as `read_state`.
+    """
+    return _under(read_state(path)[1], "module/")
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,206 @@
+"""Stage 2: the transformer learns to predict masked tokens from object, text and the other tokens."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskdex_core.data import GraspDataset
+from maskdex_core.errors import CheckpointError, DatasetError
+from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.surface import HandSurface, hand_points
+from maskdex_core.grasp.tokenizer import HandLayout, pose_distance
+from maskdex_core.masked import expected_codes, random_mask
+from maskdex_core.text import TextEncoder, load_encoder
+from maskdex_core.training.batches import BatchMaker, GraspRows
+from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
+from maskdex_core.training.loop import TrainingRun
+from maskdex_core.training.state import module_state
+from maskdex_core.training.tokenizer_stage import evaluation_rows, shadow_hand, train_and_unseen
+
+logger = logging.getLogger(__name__)
+
+
+class TextTable:
+    """Embeddings of every text of a dataset, and which of them belong to which grasp."""
+
+    def __init__(self, data: GraspDataset, encoder: TextEncoder) -> None:
+        """Embed each distinct text once.
+
+        Raises:
+            DatasetError: when a grasp has no text.
+        """
+        distinct = sorted({text for texts in data.texts for text in texts})
+        place = {text: index for index, text in enumerate(distinct)}
+        for row, texts in enumerate(data.texts):
+            if not texts:
+                raise DatasetError(f"grasp {row} has no text")
+        chunks = [encoder.encode(distinct[i : i + 512]) for i in range(0, len(distinct), 512)]
+        self.embeddings = torch.cat(chunks)  # (T, E)
+        self.counts = torch.tensor([len(texts) for texts in data.texts])
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.index = torch.tensor([place[text] for texts in data.texts for text in texts])
+
+    def draw(self, row: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the embedding (B, E) of one random text of each grasp (B,)."""
+        within = (torch.rand(len(row), generator=generator) * self.counts[row]).long()
+        return self.embeddings[self.index[self.starts[row] + within]]
+
+
+class TransformerStage:
+    """Loss and evaluation of conditions and transformer; the tokenizer is frozen."""
+
+    name = "transformer"
+
+    def __init__(
+        self,
+        model: GraspModel,
+        hand: HandSurface,
+        config: StageConfig,
+        train: GraspDataset,
+        held_out: GraspDataset | None = None,
+        encoder: TextEncoder | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.model, self.hand, self.config, self.device = model.to(device), hand, config, device
+        model.tokenizer.requires_grad_(False).eval()
+        # GraspModel as a whole is not trained: the tokenizer must stay in evaluation mode.
+        self.module = nn.ModuleDict({"condition": model.condition, "transformer": model.transformer})
+        self.selection = model.tokenizer.selection(hand)
+        size = model.config.transformer
+        encoder = encoder or load_encoder(size.text_encoder)
+        points = config.object_points or size.object_points
+        names = model.joint_names
+
+        def prepare(data: GraspDataset) -> tuple[BatchMaker, TextTable]:
+            return BatchMaker(data, names, config, points, size.object_channels), TextTable(data, encoder)
+
+        self.batches, self.texts = prepare(train)
+        self.held_out, self.held_out_texts = (
+            (self.batches, self.texts) if held_out is None else prepare(held_out)
+        )
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the mean negative log-likelihood of masked tokens of one augmented batch."""
+        size, config = self.model.config.transformer, self.config
+        rows = self.batches.draw(generator, config.batch)
+        text = self.texts.draw(rows.row, generator)
+        mask = random_mask(
+            config.batch, self.model.tokenizer.parts, generator, (size.mask_low, size.mask_high)
+        )
+        drop = torch.rand(config.batch, generator=generator) < size.drop_condition
+        tokens, palm = self._tokens(rows)
+        mask = mask.to(self.device)
+        logits = self._logits(rows, text, tokens, mask, drop.to(self.device))
+        nll = F.cross_entropy(logits[mask], tokens[mask])
+        report = {"nll": nll, "accuracy": (logits[mask].argmax(-1) == tokens[mask]).float().mean()}
+        total = nll
+        if config.expectation_weight:
+            expectation = self._expectation(logits, tokens, mask, rows.joints.to(self.device), palm)
+            total = total + config.expectation_weight * expectation
+            report["expectation"] = expectation
+        report["loss"] = total
+        return total, {name: float(value.detach()) for name, value in report.items()}
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the likelihood of held-out tokens, all masked and one masked at a time."""
+        generator = torch.Generator().manual_seed(1)
+        rows = self.held_out.rows(evaluation_rows(len(self.held_out), 256), generator)
+        text = self.held_out_texts.draw(rows.row, generator)
+        tokens, _ = self._tokens(rows)
+        result = {}
+        blank = torch.ones_like(tokens, dtype=torch.bool)
+        logits = self._logits(rows, text, tokens, blank, None)
+        result["nll_all_masked"] = float(F.cross_entropy(logits.flatten(0, 1), tokens.flatten()))
+        alone = []
+        for position in range(tokens.shape[1]):
+            mask = torch.zeros_like(blank)
+            mask[:, position] = True
+            logits = self._logits(rows, text, tokens, mask, None)[:, position]
+            alone.append(float(F.cross_entropy(logits, tokens[:, position])))
+        result["nll_one_masked"] = sum(alone) / len(alone)
+        return result
+
+    def _tokens(self, rows: GraspRows) -> tuple[Tensor, PalmPose]:
+        palm = PalmPose(*(value.to(self.device) for value in rows.palm))
+        points = hand_points(self.hand, self.selection, rows.joints.to(self.device), *palm)
+        return self.model.tokenizer.tokenize(points), palm
+
+    def _logits(
+        self, rows: GraspRows, text: Tensor, tokens: Tensor, mask: Tensor, drop: Tensor | None
+    ) -> Tensor:
+        if rows.points is None:
+            raise DatasetError("stage 2 needs object points")
+        points, text = rows.points.to(self.device), text.to(self.device)
+        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            conditions = self.model.condition(points, text, drop)
+            return self.model.transformer(tokens, mask, conditions).float()
+
+    def _expectation(
+        self, logits: Tensor, tokens: Tensor, mask: Tensor, joints: Tensor, palm: PalmPose
+    ) -> Tensor:
+        """Return the pose error of expected codes (MaskHand 3.3); known tokens keep their own code."""
+        quantizer = self.model.tokenizer.quantizer
+        soft = expected_codes(logits, quantizer.codebook)
+        codes = torch.where(mask.unsqueeze(-1), soft, quantizer.lookup(tokens))
+        return pose_distance(self.model.tokenizer.decoder(codes), joints, palm).mean()
+
+
+def train_transformer(
+    data: str | Path | GraspDataset,
+    config: str | Path | ExperimentConfig,
+    out: str | Path,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    device: str = "cpu",
+    hand: HandSurface | None = None,
+    encoder: TextEncoder | None = None,
+    info: dict[str, Any] | None = None,
+    card: str = "",
+) -> Path:
+    """Train stage 2 on the tokenizer in `out`/tokenizer and leave the checkpoint in `out`/model.
+
+    Args:
+        data, config, out, resume, max_minutes, device, hand: as for `train_tokenizer`.
+        encoder: text encoder; the one the configuration names if None.
+        info: facts for the checkpoint's config.json (data version, commit).
+        card: text of the checkpoint's card.md.
+
+    Returns:
+        The checkpoint folder, which `GraspModel.load` reads.
+
+    Raises:
+        DatasetError, ConfigError, CheckpointError, TextError: on unusable input.
+    """
+    experiment = config if isinstance(config, ExperimentConfig) else load_experiment(config)
+    hand = hand or shadow_hand()
+    train, held_out = train_and_unseen(data)
+    stage_config = experiment.transformer_training
+    torch.manual_seed(stage_config.seed)
+    facts = {"hand": getattr(hand, "name", "shadow"), "data_version": train.info.get("version", "unnamed")}
+    model = GraspModel(experiment.model, HandLayout.of(hand), facts | (info or {}))
+    _take_tokenizer(model, Path(out) / "tokenizer" / "state.safetensors")
+    stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device)
+    run = TrainingRun(stage, Path(out) / stage.name, stage_config.total_steps(len(train)), max_minutes)
+    logger.info("transformer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
+    run.run(resume)
+    folder = Path(out) / "model"
+    model.eval().save(folder, card, torch.float32)
+    return folder
+
+
+def _take_tokenizer(model: GraspModel, path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist: train the tokenizer first, into the same folder")
+    try:
+        model.tokenizer.load_state_dict(module_state(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: tokenizer of another configuration ({str(error)[:200]})") from error
+    if model.config.transformer.tie_codes:
+        model.transformer.tie_codes(model.tokenizer.quantizer.codebook)

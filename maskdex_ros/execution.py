@@ -1,0 +1,84 @@
+"""May this plan move the robot now? Every reason why not, as one sentence."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from maskdex_core.errors import RobotError
+from maskdex_ros.joint_states import JointStateStore
+from maskdex_ros.parameters import NodeParameters
+from maskdex_ros.planning import Outcome
+
+
+def present_state(planner: Any, store: JointStateStore, parameters: NodeParameters) -> Any:
+    """Return the robot's present `RobotState`, or None (home) where `assume_home` allows that.
+
+    Raises:
+        RobotError: when joint_states are missing, incomplete or old.
+    """
+    if store.empty and parameters.assume_home:
+        return None
+    if store.empty:
+        raise RobotError(
+            "no joint_states received yet: a plan starts where the robot stands; publish them, or set "
+            "the parameter assume_home to plan from the home position without executing"
+        )
+    from maskdex_core.motion.types import RobotState
+
+    arm, hand = tuple(planner.arm_joint_names), tuple(planner.hand_joint_names)
+    positions = store.positions((*arm, *hand), parameters.joint_state_max_age)
+    return RobotState(arm, [positions[name] for name in arm], hand, [positions[name] for name in hand])
+
+
+def check_executable(outcome: Outcome | None, store: JointStateStore, parameters: NodeParameters) -> Any:
+    """Return the trajectory of a plan that may be executed now.
+
+    Raises:
+        RobotError: when there is no safe plan, it is old, or the robot is not where the plan starts.
+    """
+    if outcome is None:
+        raise RobotError("there is no plan to execute; plan first")
+    trajectory = getattr(outcome.plan, "trajectory", None)
+    if not outcome.ok or trajectory is None:
+        raise RobotError(f"the last plan is not executable ({outcome.status}): {outcome.reason}")
+    age = time.monotonic() - outcome.made_at
+    if age > parameters.plan_max_age:
+        raise RobotError(
+            f"the plan is {age:.0f} s old; at most {parameters.plan_max_age:.0f} s is valid; plan again"
+        )
+    start = start_positions(outcome)
+    present = store.positions(tuple(start), parameters.joint_state_max_age)
+    distances = {name: abs(present[name] - start[name]) for name in start}
+    worst = max(distances, key=lambda name: distances[name])
+    if distances[worst] > parameters.start_tolerance:
+        raise RobotError(
+            f"the robot is not where the plan starts: {worst} is {distances[worst]:.3f} rad away, "
+            f"at most {parameters.start_tolerance} rad is valid; plan again"
+        )
+    return trajectory
+
+
+def start_positions(outcome: Outcome) -> dict[str, float]:
+    """Return the position (rad) that a plan starts from, by joint.
+
+    Raises:
+        RobotError: when that was assumed and never measured.
+    """
+    state = outcome.state
+    if state is None:
+        raise RobotError("the plan starts at an assumed home position; publish joint_states and plan again")
+    names = (*state.arm_joint_names, *state.hand_joint_names)
+    positions = (*state.arm_positions, *state.hand_positions)
+    return {name: float(position) for name, position in zip(names, positions, strict=True)}
+
+
+def check_verdict(planner: Any, trajectory: Any) -> None:
+    """Judge a trajectory again, right before it leaves.
+
+    Raises:
+        RobotError: with the reasons of the verdict.
+    """
+    verdict = planner.verdict(trajectory)
+    if not verdict.ok:
+        raise RobotError("the plan failed its safety check: " + "; ".join(verdict.reasons))

@@ -1,0 +1,336 @@
+"""The lifecycle node `maskdex`: a cloud and a sentence in, checked joint trajectories out.
+
+One executor thread answers and one worker thread plans; only loading blocks the executor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from sensor_msgs.msg import JointState, PointCloud2
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from maskdex_core.errors import MaskdexError
+from maskdex_ros import parameters as node_parameters
+from maskdex_ros.diagnostics import Health
+from maskdex_ros.feedback import Feedback
+from maskdex_ros.inputs import Inputs
+from maskdex_ros.outputs.joint_trajectory import JointTrajectoryOutput
+from maskdex_ros.parameters import NodeParameters
+from maskdex_ros.planning import Outcome, build_planner, failure
+from maskdex_ros.qos import points_profile, profile
+from maskdex_ros.session import PlanningSession
+from maskdex_ros.transforms import TransformSource
+
+PlannerFactory = Callable[[NodeParameters], Any]
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+FAREWELL = 0.3  # [s] between the answer to `shutdown` and the end of the process
+
+
+class GraspNode(LifecycleNode):
+    """Turns messages into planner calls and plans into messages."""
+
+    def __init__(self, planner_factory: PlannerFactory = build_planner, **kwargs: Any) -> None:
+        """Declare parameters and services; nothing is loaded before `configure`.
+
+        Args:
+            planner_factory: makes the planner from the parameters; tests inject their own.
+            **kwargs: passed to `LifecycleNode`.
+
+        Raises:
+            ConfigError: when a parameter given at start is out of range.
+        """
+        super().__init__("maskdex", **kwargs)
+        node_parameters.declare(self)
+        self.finished: Future[None] = Future()
+        self._planner_factory = planner_factory
+        self._health = Health()
+        self._inputs = Inputs()
+        self._feedback = Feedback(self)
+        self._output: JointTrajectoryOutput | None = None
+        self._listening: list[Any] = []
+        self._waiting_text: str | None = None
+        self._waiting_timer: Any = None
+        self._active_since = 0.0
+        self._session = PlanningSession(
+            self._inputs, TransformSource(self), self._settings, self._post, self._deliver, self._on_stage
+        )
+        # A service that waits for its plan must not hold the default group, where one excludes all others.
+        self._group = ReentrantCallbackGroup()
+        for name in ("plan", "resample", "execute", "cancel"):
+            callback = getattr(self, f"_serve_{name}")
+            self.create_service(Trigger, f"~/{name}", callback, callback_group=self._group)
+        self.create_timer(1.0, self._guarded(self._tick), callback_group=self._group)
+        if self._settings().autostart:
+            self._once(0.0, self._autostart)
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the planner and warm it up."""
+        try:
+            planner = self._planner_factory(self._settings())
+            planner.warm_up()
+        except Exception as error:  # a node that cannot load stays alive and says why
+            self._deliver(failure(error, ""))
+            return FAILURE
+        self._session.planner = planner
+        self._feedback.configure()
+        self._output = JointTrajectoryOutput(self)
+        self._enter("inactive")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and accept work."""
+        reliability = self._settings().points_reliability
+        points = points_profile(self, self.resolve_topic_name("points"), reliability)
+        # Arm and hand publish joints at the same instant: with depth 1 one of them would always be lost.
+        joints = profile(10, reliable=False)
+        take_joints = self._guarded(self._inputs.take_joints)
+        self._listening = [
+            self.create_subscription(PointCloud2, "points", self._guarded(self._on_points), points),
+            self.create_subscription(String, "task_text", self._guarded(self._on_text), profile()),
+            self.create_subscription(JointState, "joint_states", take_joints, joints),
+        ]
+        self._active_since = self._seconds()
+        self._health.last_error = ""
+        self._session.accepting = True
+        self._enter("active")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Cancel what runs and stop listening."""
+        self._stop()
+        self._enter("inactive")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the planner and the managed publishers."""
+        self._release()
+        self._enter("unconfigured")
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop everything; a finalized node can do nothing more, so its process ends a moment later."""
+        self._stop()
+        self._release()
+        self._enter("finalized")
+        self._once(FAREWELL, lambda: self.finished.set_result(None))
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to unconfigured after an error inside a transition."""
+        self._stop()
+        self._release()
+        self._enter("unconfigured")
+        return SUCCESS
+
+    def close(self, timeout: float) -> bool:
+        """End the worker; return False when a job did not stop in `timeout` (s)."""
+        self._session.accepting = False
+        return self._session.worker.close(timeout)
+
+    def _stop(self) -> None:
+        self._end_waiting()
+        if not self._session.stop():
+            self.get_logger().warning("the running plan did not stop in time; its result will be dropped")
+        for subscription in self._listening:
+            self.destroy_subscription(subscription)
+        self._listening = []
+        self._inputs.forget()
+
+    def _release(self) -> None:
+        self._session.release()
+        self._feedback.cleanup()
+        if self._output is not None:
+            self._output.destroy()
+            self._output = None
+
+    def _enter(self, state: str) -> None:
+        self._health.state = state
+        self.get_logger().info(state)
+
+    def _autostart(self) -> None:
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    # Inputs
+
+    def _on_points(self, message: PointCloud2) -> None:
+        self._inputs.take_cloud(message)
+        if self._waiting_text is not None:
+            self._session.plan(self._end_waiting())
+
+    def _on_text(self, message: String) -> None:
+        self._inputs.text = message.data
+        settings = self._settings()
+        if self._inputs.has_cloud(settings.max_cloud_age) or settings.cloud_timeout == 0:
+            self._session.plan(message.data)
+            return
+        # Cameras start slower than people type.
+        self.get_logger().info(f"waiting up to {settings.cloud_timeout} s for a cloud on 'points'")
+        self._end_waiting()
+        self._waiting_text = message.data
+        self._waiting_timer = self._once(
+            settings.cloud_timeout, lambda: self._session.plan(self._end_waiting())
+        )
+
+    def _end_waiting(self) -> str:
+        text, self._waiting_text = self._waiting_text or "", None
+        if self._waiting_timer is not None:
+            self.destroy_timer(self._waiting_timer)
+            self._waiting_timer = None
+        return text
+
+    # Services
+
+    async def _serve_plan(self, request: Any, response: Any) -> Any:
+        return await self._answer(response, lambda: self._session.plan(self._inputs.last_text()))
+
+    async def _serve_resample(self, request: Any, response: Any) -> Any:
+        return await self._answer(response, self._session.resample)
+
+    def _serve_execute(self, request: Any, response: Any) -> Any:
+        response.success, response.message = self._execute()
+        return response
+
+    def _serve_cancel(self, request: Any, response: Any) -> Any:
+        response.success = self._session.worker.cancel()
+        response.message = "cancelling" if response.success else "nothing to cancel"
+        return response
+
+    async def _answer(self, response: Any, start: Callable[[], Future[Outcome]]) -> Any:
+        try:
+            outcome = await start()
+        except Exception as error:  # the answer says what went wrong, and the node goes on
+            outcome = failure(error, "")
+            self._deliver(outcome)
+        response.success, response.message = outcome.ok, outcome.reason
+        return response
+
+    def _execute(self) -> tuple[bool, str]:
+        try:
+            trajectory = self._session.executable()
+            if self._output is not None:
+                self._output.publish(trajectory)
+        except Exception as error:
+            reason = failure(error, "").reason
+            self._note_problem(reason, error)
+            return False, reason
+        self._health.counts["sent"] += 1
+        self.get_logger().info("trajectories sent")
+        return True, "trajectories sent"
+
+    # Outputs
+
+    def _deliver(self, outcome: Outcome) -> None:
+        """Publish an outcome; runs on the executor."""
+        self._health.counts[outcome.status] += 1
+        if outcome.status in ("error", "busy"):
+            self._note_problem(outcome.reason, outcome.cause, kept=outcome.status == "error")
+        else:
+            self._health.last_error = ""
+            self._feedback.show(outcome.plan, self._settings().base_frame)
+            self.get_logger().info(f"{outcome.status}: {outcome.reason}")
+        self._feedback.report(outcome.report())
+        if outcome.ok and self._settings().execute:
+            self._execute()
+
+    def _note_problem(self, reason: str, error: BaseException | None, kept: bool = True) -> None:
+        if kept:
+            self._health.last_error = reason
+        self.get_logger().warning(reason)
+        if error is not None and not isinstance(error, MaskdexError):
+            self.get_logger().error("".join(traceback.format_exception(error)))
+
+    def _on_stage(self, name: str) -> None:
+        self._post(lambda: self._feedback.stage(name))
+
+    def _tick(self) -> None:
+        health, inputs = self._health, self._inputs
+        health.working_on = self._session.worker.running
+        health.clouds_received, health.cloud_age = inputs.clouds_received, inputs.cloud_age
+        health.joint_states_received = inputs.joint_states_received
+        health.active_for = self._seconds() - self._active_since
+        health.point_publishers = self.count_publishers("points")
+        self._feedback.diagnostics(health)
+
+    # Plumbing
+
+    def _settings(self) -> NodeParameters:
+        return node_parameters.read(self)
+
+    def _seconds(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Run a callable on the executor's thread, with whatever waits for it afterwards."""
+
+        def run() -> None:
+            self._guarded(call)()
+            # A waiting coroutine is polled once a turn of the executor: make sure that there is one.
+            if self.executor is not None:
+                self.executor.wake()
+
+        if self.executor is not None:
+            self.executor.create_task(run)
+
+    def _once(self, delay: float, call: Callable[[], Any]) -> Any:
+        def fire() -> None:
+            self.destroy_timer(timer)
+            call()
+
+        timer = self.create_timer(delay, self._guarded(fire), callback_group=self._group)
+        return timer
+
+    def _guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        """Wrap a callback so that no exception can leave the executor and end the node."""
+
+        @wraps(callback)
+        def call(*args: Any) -> None:
+            try:
+                callback(*args)
+            except Exception as error:  # reported; the node stays alive
+                self._deliver(failure(error, ""))
+
+        return call
+
+
+def main(args: list[str] | None = None, planner_factory: PlannerFactory = build_planner) -> int:
+    """Run the node until it is shut down; SIGINT, SIGTERM and the `shutdown` transition exit with 0."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    try:
+        node = GraspNode(planner_factory)
+    except MaskdexError as error:
+        rclpy.logging.get_logger("maskdex").fatal(str(error))
+        rclpy.try_shutdown()
+        return error.exit_code
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+        executor.spin_until_future_complete(node.finished)
+    ended = node.close(timeout=5.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if not ended:
+        # Python would wait for nothing, but torch's threads under a running job can crash at exit.
+        os._exit(0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Every parameter of the node: one table that declares, bounds, documents and reads them.
+
+`NodeParameters` is the table. A field's metadata holds the ROS name, the range or choices and the
+description; `declare` turns it into descriptors and a validation callback, `read` into values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maskdex_core.errors import ConfigError, unknown_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rclpy.node import Node
+
+PARTS = ("palm", "thumb", "index", "middle", "ring", "little")
+RELIABILITIES = ("auto", "best_effort", "reliable")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a parameter may be: a numeric range, a set of choices, or a number of elements."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+
+
+def _parameter(default: Any, doc: str, name: str | None = None, **bounds: Any) -> Any:
+    metadata = {"doc": doc, "name": name, "bounds": Bounds(**bounds)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """The node's parameters, read at the moment they are used."""
+
+    autostart: bool = _parameter(False, "Configure and activate without waiting for a lifecycle manager.")
+    hand: str = _parameter("freedom_v2", "Target hand: the name of a description in config/hands.")
+    arm: str = _parameter("xarm7", "Arm that carries the hand.")
+    checkpoint: str = _parameter("", "Folder of the grasp model's checkpoint; empty means the shipped one.")
+    samples: int = _parameter(16, "Grasps sampled for one plan.", low=1, high=256)
+    seed: int = _parameter(-1, "Makes plans repeatable; -1 draws a new one.", low=-1, high=2**31 - 1)
+    threads: int = _parameter(0, "Threads of torch; 0 leaves torch's own choice.", low=0, high=256)
+    speed_scale: float = _parameter(0.3, "Share of the joint velocity limits used.", low=0.01, high=1.0)
+    object_near: tuple[float, ...] = _parameter(
+        (), "Point (m, base frame) near the object to grasp; unset takes the nearest.", lengths=(0, 3)
+    )
+    points_reliability: str = _parameter(
+        "auto", "QoS of `points`; auto follows the publisher, else best_effort.", choices=RELIABILITIES
+    )
+    max_cloud_age: float = _parameter(
+        5.0, "Oldest cloud (s since arrival) that is planned on; 0 takes any.", low=0.0, high=3600.0
+    )
+    cloud_timeout: float = _parameter(
+        2.0, "How long (s) a task text waits for a cloud before it is refused.", low=0.0, high=600.0
+    )
+    base_frame: str = _parameter("link_base", "Frame of all outputs: the arm's base.")
+    base_from_camera_translation: tuple[float, ...] = _parameter(
+        (),
+        "Camera position (m) in the base frame; together with the rotation it replaces tf2.",
+        name="base_from_camera.translation",
+        lengths=(0, 3),
+    )
+    base_from_camera_quaternion: tuple[float, ...] = _parameter(
+        (),
+        "Rotation (x, y, z, w) that turns camera coordinates into base coordinates.",
+        name="base_from_camera.quaternion_xyzw",
+        lengths=(0, 4),
+    )
+    assume_extrinsics: bool = _parameter(
+        False,
+        "Without a camera pose, derive one from the table plane instead of refusing.",
+    )
+    assume_home: bool = _parameter(
+        False,
+        "Without joint_states, plan from the home position; execution stays refused.",
+    )
+    joint_state_max_age: float = _parameter(
+        1.0, "Oldest joint state (s) that counts as the present one.", low=0.01, high=60.0
+    )
+    start_tolerance: float = _parameter(
+        0.02, "Largest difference (rad) between a plan's start and the present joints at execution.",
+        low=0.0, high=0.5,
+    )  # fmt: skip
+    plan_max_age: float = _parameter(
+        60.0, "Oldest plan (s) that may be executed; the object may have moved since.", low=1.0, high=3600.0
+    )
+    execute: bool = _parameter(False, "Send every safe plan to the controllers as soon as it is made.")
+    edit_parts: tuple[str, ...] = _parameter(
+        ("ring",), "Parts that `~/resample` draws again.", name="edit.parts", choices=PARTS
+    )
+    edit_text: str = _parameter("", "Task text for `~/resample`; empty keeps the plan's.", name="edit.text")
+    output_dir: str = _parameter("", "Folder that every plan is saved to; empty saves nothing.")
+
+
+def ros_name(field: dataclasses.Field[Any]) -> str:
+    """Return the ROS name of a field of `NodeParameters`, such as `edit.parts`."""
+    return field.metadata["name"] or field.name
+
+
+def table() -> Iterator[tuple[str, str, Any, str]]:
+    """Yield name, type, default and description of every parameter, for the documentation."""
+    defaults = NodeParameters()
+    for field in dataclasses.fields(NodeParameters):
+        yield ros_name(field), str(field.type), getattr(defaults, field.name), field.metadata["doc"]
+
+
+def declare(node: Node) -> None:
+    """Declare every parameter on a node and refuse values outside the table from then on.
+
+    Raises:
+        ConfigError: when a value given at start is of the wrong type or out of range.
+    """
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+    node.add_on_set_parameters_callback(_validate)
+    defaults = NodeParameters()
+    for field in dataclasses.fields(NodeParameters):
+        name, default = ros_name(field), getattr(defaults, field.name)
+        try:
+            # rclpy cannot tell the element type of an empty list, so such a default is "not set".
+            value = _ros_type(field) if default == () else default
+            node.declare_parameter(name, value, _descriptor(field))
+        except InvalidParameterTypeException as error:
+            raise ConfigError(f"parameter {name!r}: expected {field.type} ({error})") from error
+        except InvalidParameterValueException as error:
+            raise ConfigError(str(error)) from error
+
+
+def read(node: Node) -> NodeParameters:
+    """Read the present value of every parameter."""
+    from rclpy.exceptions import ParameterUninitializedException
+
+    values = {}
+    for field in dataclasses.fields(NodeParameters):
+        try:
+            value = node.get_parameter(ros_name(field)).value
+        except ParameterUninitializedException:
+            value = None
+        if value is not None:
+            values[field.name] = value if isinstance(value, (bool, int, float, str)) else tuple(value)
+    return NodeParameters(**values)
+
+
+def problem(field: dataclasses.Field[Any], value: Any) -> str | None:
+    """Return the sentence that says why a value does not fit a parameter, or None if it does."""
+    bounds: Bounds = field.metadata["bounds"]
+    name = ros_name(field)
+    if bounds.low is not None and bounds.high is not None and not bounds.low <= value <= bounds.high:
+        return f"parameter {name!r} is {value}; valid: {bounds.low} to {bounds.high}"
+    if bounds.lengths and len(value) not in bounds.lengths:
+        valid = " or ".join(map(str, bounds.lengths))
+        return f"parameter {name!r} has {len(value)} elements; valid: {valid}"
+    for choice in value if isinstance(value, (list, tuple)) else [value]:
+        if bounds.choices and choice not in bounds.choices:
+            return f"parameter {unknown_choice(name, choice, bounds.choices)}"
+    if bounds.choices and not value:
+        return f"parameter {name!r} is empty; valid: one or more of {', '.join(bounds.choices)}"
+    return None
+
+
+def _validate(parameters: list[Any]) -> Any:
+    from rcl_interfaces.msg import SetParametersResult
+
+    fields = {ros_name(field): field for field in dataclasses.fields(NodeParameters)}
+    for parameter in parameters:
+        field = fields.get(parameter.name)
+        if field is None or parameter.value is None:
+            continue
+        reason = problem(field, parameter.value)
+        if reason is not None:
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
+
+
+def _ros_type(field: dataclasses.Field[Any]) -> Any:
+    from rclpy.parameter import Parameter
+
+    return Parameter.Type.DOUBLE_ARRAY if "float" in str(field.type) else Parameter.Type.STRING_ARRAY
+
+
+def _descriptor(field: dataclasses.Field[Any]) -> Any:
+    from rcl_interfaces.msg import ParameterDescriptor
+
+    bounds: Bounds = field.metadata["bounds"]
+    constraints = ""
+    if bounds.low is not None:
+        constraints = f"{bounds.low} to {bounds.high}"
+    elif bounds.choices:
+        constraints = ", ".join(bounds.choices)
+    return ParameterDescriptor(description=field.metadata["doc"], additional_constraints=constraints)

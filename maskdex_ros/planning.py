@@ -1,0 +1,155 @@
+"""One planning job without ROS around it: what goes in, what comes out, and every way it can fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from maskdex_core.errors import ConfigError, MaskdexError, TextError
+from maskdex_ros.parameters import NodeParameters
+
+if TYPE_CHECKING:
+    from maskdex_core.motion.types import RobotState
+
+MAX_TEXT_LENGTH = 1000
+Stage = Callable[[str], None]
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to one request, whatever became of it."""
+
+    status: str  # ok | rejected | error | busy
+    reason: str
+    text: str = ""
+    cause: BaseException | None = None
+    state: RobotState | None = None
+    plan: Any = None
+    made_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a plan that may be executed."""
+        return self.status == "ok"
+
+    def report(self) -> dict[str, Any]:
+        """Return the plan's report, or status and reason where there is no plan."""
+        if self.plan is not None:
+            return self.plan.report()
+        text = self.text[:MAX_TEXT_LENGTH]
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "text": text,
+            "error": type(self.cause).__name__,
+        }
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """Everything a plan needs, taken at the moment it was asked for."""
+
+    message: Any  # sensor_msgs/PointCloud2, decoded on the worker
+    text: str
+    base_from_camera: NDArray[Any] | None
+    state: RobotState | None
+    parameters: NodeParameters
+
+
+def build_planner(parameters: NodeParameters) -> Any:
+    """Load the planner the parameters ask for; imports torch.
+
+    Raises:
+        MaskdexError: on an unknown hand or arm or a checkpoint that cannot be read.
+    """
+    import torch
+    from maskdex_core.planner import Planner, PlannerConfig
+
+    if parameters.threads:
+        torch.set_num_threads(parameters.threads)
+    config = PlannerConfig(
+        hand=parameters.hand,
+        arm=parameters.arm,
+        checkpoint=parameters.checkpoint or None,
+        samples=parameters.samples,
+        seed=seed(parameters),
+        object_near=tuple(parameters.object_near) or None,
+        speed_scale=parameters.speed_scale,
+    )
+    return Planner(config)
+
+
+def seed(parameters: NodeParameters) -> int | None:
+    """Return the seed, or None where every plan draws a new one."""
+    return None if parameters.seed < 0 else parameters.seed
+
+
+def check_text(text: str) -> str:
+    """Return the text without surrounding white space.
+
+    Raises:
+        TextError: when it is empty or too long.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise TextError("the task text is empty; expected a sentence such as 'hand over the knife'")
+    if len(stripped) > MAX_TEXT_LENGTH:
+        raise TextError(f"the task text has {len(stripped)} characters; valid: up to {MAX_TEXT_LENGTH}")
+    return stripped
+
+
+def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_stage: Stage) -> Outcome:
+    """Decode the cloud and plan. Runs on the worker.
+
+    Raises:
+        MaskdexError: on input that cannot be planned on, or when cancelled.
+    """
+    from maskdex_core.perception.pointcloud2 import cloud_from_message
+
+    on_stage("cloud")
+    cloud = cloud_from_message(request.message, request.base_from_camera, request.text)
+    plan = planner.plan(
+        cloud,
+        request.text,
+        state=request.state,
+        seed=seed(request.parameters),
+        should_cancel=should_cancel,
+        on_stage=on_stage,
+    )
+    return _finished(plan, request.text, request.state, request.parameters)
+
+
+def run_resample(
+    planner: Any, last: Outcome, text: str, state: RobotState | None, parameters: NodeParameters
+) -> Outcome:
+    """Draw the parts in `edit.parts` of a plan's grasp again. Runs on the worker.
+
+    Raises:
+        MaskdexError: when the parts or the text cannot be used.
+    """
+    parts = tuple(parameters.edit_parts)
+    plan = planner.resample(last.plan, parts=parts, text=text or None, state=state, seed=seed(parameters))
+    return _finished(plan, text or last.text, state, parameters)
+
+
+def failure(error: BaseException, text: str) -> Outcome:
+    """Return the outcome of a job that raised; anything but a MaskdexError is an internal error."""
+    if isinstance(error, MaskdexError):
+        return Outcome("error", str(error), text, error)
+    return Outcome("error", f"internal error: {type(error).__name__}: {error}", text, error)
+
+
+def _finished(plan: Any, text: str, state: RobotState | None, parameters: NodeParameters) -> Outcome:
+    if parameters.output_dir:
+        try:
+            plan.save(Path(parameters.output_dir))
+        except OSError as error:
+            where = parameters.output_dir
+            raise ConfigError(f"output_dir {where!r} cannot be written ({error.strerror})") from error
+    return Outcome(plan.status, plan.reason, text, plan=plan, state=state)

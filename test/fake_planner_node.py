@@ -1,0 +1,120 @@
+"""The real node around a planner without a model: what it says and publishes is known beforehand.
+
+Run as `python test/fake_planner_node.py --ros-args …`. A text holding the word `slow` takes 2 s and can be
+cancelled, `reject` finds nothing safe, `crash` raises an error nobody foresaw, `unsafe` makes a trajectory
+that still moves at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskdex_core.errors import CloudError, MaskdexError
+from maskdex_core.motion.types import JointTrajectory, RobotTrajectory, Verdict
+
+ARM = tuple(f"joint{number}" for number in range(1, 8))
+HAND = ("finger1", "finger2")
+
+
+@dataclass(frozen=True)
+class FakeCandidate:
+    palm_pose: np.ndarray
+    confidence: float
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FakePlan:
+    status: str
+    reason: str
+    text: str
+    parts: tuple[str, ...] = ()
+    trajectory: RobotTrajectory | None = None
+    object_points: np.ndarray = field(default_factory=lambda: np.full((5, 3), 0.25))
+    target_hand_points: dict[str, Any] = field(default_factory=lambda: {"tip": [0.1, 0.2, 0.3]})
+
+    @property
+    def candidates(self) -> list[FakeCandidate]:
+        return [
+            FakeCandidate(np.eye(4), 0.9, "ok", ""),
+            FakeCandidate(np.eye(4), 0.4, "rejected", "palm below the table"),
+        ]
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "text": self.text,
+            "resampled": list(self.parts),
+        }
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(self.report()), encoding="utf-8")
+
+
+class PlanCancelled(MaskdexError):
+    """The plan was cancelled."""
+
+
+class FakePlanner:
+    arm_joint_names = ARM
+    hand_joint_names = HAND
+
+    def __init__(self, parameters: Any) -> None:
+        if parameters.hand == "leep":
+            raise MaskdexError("hand 'leep' is unknown; known: freedom_v2")
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def plan(
+        self, cloud: Any, text: str, state: Any, seed: Any, should_cancel: Any, on_stage: Any
+    ) -> FakePlan:
+        on_stage("segment")
+        if len(cloud.points) < 200:
+            raise CloudError(f"cloud has {len(cloud.points)} points on the object; at least 200 are needed")
+        if "crash" in text:
+            raise ZeroDivisionError("nobody foresaw this")
+        end = time.monotonic() + (2.0 if "slow" in text else 0.0)
+        while time.monotonic() < end:
+            if should_cancel():
+                raise PlanCancelled("the plan was cancelled")
+            time.sleep(0.01)
+        if "reject" in text:
+            return FakePlan("rejected", "16 of 16 candidates out of reach", text)
+        return FakePlan(
+            "ok", "1 of 2 candidates is safe", text, trajectory=_trajectory(state, "unsafe" in text)
+        )
+
+    def resample(self, plan: FakePlan, parts: tuple[str, ...], text: Any, state: Any, seed: Any) -> FakePlan:
+        return FakePlan(plan.status, plan.reason, text or plan.text, parts, plan.trajectory)
+
+    def verdict(self, trajectory: RobotTrajectory) -> Verdict:
+        return Verdict(True)
+
+
+def _trajectory(state: Any, moving_at_end: bool) -> RobotTrajectory:
+    def part(names: tuple[str, ...], start: Any) -> JointTrajectory:
+        ramp = np.linspace(0.0, 0.1, 6)[1:, None] + np.asarray(start, dtype=np.float64)[None]
+        velocity = np.full_like(ramp, 0.02)
+        velocity[-1] = 0.02 if moving_at_end else 0.0
+        return JointTrajectory(names, np.linspace(0.0, 1.0, 6)[1:], ramp, velocity, np.zeros_like(ramp))
+
+    arm = state.arm_positions if state is not None else np.zeros(len(ARM))
+    hand = state.hand_positions if state is not None else np.zeros(len(HAND))
+    return RobotTrajectory(part(ARM, arm), part(HAND, hand))
+
+
+if __name__ == "__main__":
+    from maskdex_ros.grasp_node import main
+
+    sys.exit(main(planner_factory=FakePlanner))

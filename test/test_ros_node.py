@@ -1,0 +1,293 @@
+"""The node from outside: its own process, a client in another, real topics between them."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
+
+from fake_planner_node import ARM, HAND
+from ros_support import CAMERA_POSE, Client, cloud_message, node_command, process
+
+from maskdex_ros.environment import free_domain_id, ros_environment
+
+HOME = dict.fromkeys((*ARM, *HAND), 0.1)
+
+
+@contextmanager
+def running_node(*parameters: str) -> Iterator[Client]:
+    """Start the node on a domain of its own; at the end it must leave SIGINT with 0."""
+    domain_id = free_domain_id()
+    with process(node_command(*parameters), ros_environment(domain_id)) as child:
+        client = Client(domain_id)
+        try:
+            client.listen_to_node()
+            yield client
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 0, child.stdout.read() if child.stdout else ""
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def node() -> Iterator[Client]:
+    with running_node("autostart:=true", *CAMERA_POSE, "assume_home:=true") as client:
+        client.spin_until(lambda: client.state() == "active", what="the active state")
+        yield client
+
+
+def trajectories(client: Client) -> int:
+    return sum(len(client.heard[f"/{part}_controller/joint_trajectory"]) for part in ("arm", "hand"))
+
+
+def test_lifecycle_from_configure_to_shutdown() -> None:
+    with running_node(*CAMERA_POSE) as client:
+        assert client.state() == "unconfigured"
+        answer = client.trigger("plan")
+        assert not answer.success
+        assert "no task text" in answer.message
+        assert client.change_state("configure")
+        assert client.state() == "inactive"
+        assert not client.change_state("cleanup2")
+        assert client.change_state("activate")
+        client.stand_at(HOME)
+        client.publish(cloud_message(), "/points")
+        report = client.next_report(lambda: client.say("pick up the mug"))
+        assert (report["status"], report["text"]) == ("ok", "pick up the mug")
+        client.spin_until(lambda: client.heard["/maskdex/markers"] and client.heard["/maskdex/grasp_poses"])
+        kinds = {marker.ns for marker in client.heard["/maskdex/markers"][0].markers}
+        assert {"palms", "verdicts", "hand"} <= kinds
+        texts = [marker.text for marker in client.heard["/maskdex/markers"][0].markers if marker.text]
+        assert any("palm below the table" in text for text in texts)
+        assert len(client.heard["/maskdex/grasp_poses"][0].poses) == 1
+        client.set_parameters(edit__parts=["ring"])
+        assert client.trigger("resample").success
+        client.spin_until(
+            lambda: client.reports()[-1].get("resampled") == ["ring"], what="the resampled plan"
+        )
+        assert client.change_state("deactivate")
+        assert not client.trigger("resample").success
+        assert client.change_state("cleanup")
+        assert client.change_state("configure")
+        assert client.change_state("shutdown")
+
+
+def test_shutdown_transition_ends_the_process_with_0() -> None:
+    domain_id = free_domain_id()
+    with process(node_command(), ros_environment(domain_id)) as child:
+        client = Client(domain_id)
+        try:
+            client.listen_to_node()
+            assert client.change_state("configure")
+            assert client.change_state("shutdown")
+            assert child.wait(10) == 0
+        finally:
+            client.close()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_plan_ends_the_process_with_0(ending: signal.Signals) -> None:
+    domain_id = free_domain_id()
+    command = node_command("autostart:=true", *CAMERA_POSE, "assume_home:=true")
+    with process(command, ros_environment(domain_id)) as child:
+        client = Client(domain_id)
+        try:
+            client.listen_to_node()
+            client.publish(cloud_message(), "/points")
+            client.say("slow work")
+            client.spin_until(lambda: client.heard["/maskdex/stage"], what="a stage")
+            child.send_signal(ending)
+            assert child.wait(10) == 0, child.stdout.read() if child.stdout else ""
+        finally:
+            client.close()
+
+
+def test_execute_sends_checked_trajectories_only_from_the_start_of_the_plan(node: Client) -> None:
+    node.publish(cloud_message(), "/points")
+    node.next_report(lambda: node.say("pick up the mug"))
+    assert "assumed home" in node.trigger("execute").message
+    node.stand_at(HOME)
+    node.next_report(lambda: node.trigger("plan"))
+    node.stand_at({**HOME, "joint3": 0.3})
+    assert "joint3 is 0.200 rad away" in node.trigger("execute").message
+    assert trajectories(node) == 0
+    node.stand_at(HOME)
+    answer = node.trigger("execute")
+    assert answer.success, answer.message
+    node.spin_until(lambda: trajectories(node) == 2, what="both trajectories")
+    message = node.heard["/arm_controller/joint_trajectory"][0]
+    assert tuple(message.joint_names) == ARM
+    times = [point.time_from_start.sec + 1e-9 * point.time_from_start.nanosec for point in message.points]
+    assert times[0] > 0.0
+    assert np.all(np.diff(times) > 0)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
+    assert all(len(point.effort) == 0 for point in message.points)
+    assert not np.any(message.points[-1].velocities)
+    assert "sent already" in node.trigger("execute").message
+    assert trajectories(node) == 2
+
+
+def test_execute_parameter_sends_without_being_asked_but_never_an_unsafe_trajectory(node: Client) -> None:
+    node.set_parameters(execute=True)
+    node.publish(cloud_message(), "/points")
+    node.stand_at(HOME)
+    assert node.next_report(lambda: node.say("unsafe motion"))["status"] == "ok"
+    assert "still moves" in node.trigger("execute").message or True
+    node.spin_for(0.5)
+    assert trajectories(node) == 0
+    node.stand_at(HOME)
+    node.next_report(lambda: node.say("pick up the mug"))
+    node.spin_until(lambda: trajectories(node) == 2, what="both trajectories")
+
+
+def test_busy_is_an_answer_and_cancel_frees_the_planner(node: Client) -> None:
+    node.publish(cloud_message(), "/points")
+    node.say("slow work")
+    node.spin_until(lambda: node.heard["/maskdex/stage"], what="a stage")
+    first = node.trigger_async("plan")
+    assert "busy with 'slow work'" in node.wait(first).message
+    waiting = node.trigger_async("cancel")
+    assert node.wait(waiting).success
+    node.spin_until(
+        lambda: node.reports() and "cancelled" in node.reports()[-1]["reason"], what="the cancellation"
+    )
+    assert "nothing to cancel" in node.trigger("cancel").message
+    assert node.next_report(lambda: node.say("pick up the mug"))["status"] == "ok"
+
+
+def test_services_answer_while_a_plan_runs_and_the_plan_answers_when_done(node: Client) -> None:
+    node.publish(cloud_message(), "/points")
+    node.next_report(lambda: node.say("pick up the slow mug"))
+    node.publish(cloud_message(), "/points")
+    planning = node.trigger_async("plan")
+    node.spin_for(0.3)
+    assert node.state() == "active"
+    assert not planning.done()
+    answer = node.wait(planning)
+    assert (answer.success, answer.message) == (True, "1 of 2 candidates is safe")
+
+
+BAD_CLOUDS = {
+    "empty": (lambda: cloud_message(np.zeros((0, 3))), "0 points"),
+    "all NaN": (lambda: cloud_message(np.full((500, 3), math.nan)), "none is valid"),
+    "one point": (lambda: cloud_message(np.ones((1, 3))), "1 valid point"),
+    "integer coordinates": (lambda: _with_field_type(cloud_message(), 5), "int32"),
+    "data too short": (lambda: _cut(cloud_message()), "bytes"),
+    "no z": (lambda: _renamed(cloud_message()), "no field z"),
+}
+
+
+def _with_field_type(message, datatype):
+    for field in message.fields:
+        field.datatype = datatype
+    return message
+
+
+def _cut(message):
+    message.data = message.data[:100]
+    return message
+
+
+def _renamed(message):
+    message.fields[2].name = "depth"
+    return message
+
+
+def _big_endian(message):
+    swapped = np.frombuffer(message.data, "<f4").astype(">f4")
+    message.data = swapped.tobytes()
+    message.is_bigendian = True
+    return message
+
+
+def test_bad_clouds_give_one_sentence_and_the_node_goes_on(node: Client) -> None:
+    for name, (make, expected) in BAD_CLOUDS.items():
+        node.publish(make(), "/points")
+        node.spin_for(0.1)
+        report = node.next_report(lambda: node.say("pick up the mug"))
+        assert report["status"] == "error", name
+        assert expected in report["reason"], name
+        assert "\n" not in report["reason"], name
+    node.publish(_big_endian(cloud_message()), "/points")
+    node.spin_for(0.1)
+    assert node.next_report(lambda: node.say("pick up the mug"))["status"] == "ok"
+    assert trajectories(node) == 0
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 10_000, "crash", "reject"])
+def test_bad_texts_give_one_sentence_and_the_node_goes_on(node: Client, text: str) -> None:
+    node.publish(cloud_message(), "/points")
+    report = node.next_report(lambda: node.say(text))
+    expected = {"": "empty", "   ": "empty", "crash": "internal error", "reject": "out of reach"}
+    assert expected.get(text, "10000 characters") in report["reason"]
+    assert report["status"] == ("rejected" if text == "reject" else "error")
+    assert node.next_report(lambda: node.say("pick up the mug"))["status"] == "ok"
+    assert trajectories(node) == 0
+
+
+def test_a_text_waits_for_the_first_cloud_and_is_refused_without_one(node: Client) -> None:
+    node.set_parameters(cloud_timeout=0.5)
+    assert "no cloud received yet" in node.next_report(lambda: node.say("pick up the mug"))["reason"]
+    node.set_parameters(cloud_timeout=5.0)
+    node.say("pick up the cup")
+    report = node.next_report(lambda: node.publish(cloud_message(), "/points"))
+    assert (report["status"], report["text"]) == ("ok", "pick up the cup")
+
+
+def test_missing_camera_pose_and_missing_joint_states_are_refused() -> None:
+    with running_node("autostart:=true") as client:
+        client.publish(cloud_message(), "/points")
+        assert "no joint_states" in client.next_report(lambda: client.say("pick up the mug"))["reason"]
+        client.stand_at({name: 0.0 for name in ARM})
+        assert "lack finger1, finger2" in client.next_report(lambda: client.say("pick up the mug"))["reason"]
+        client.stand_at({name: 0.0 for name in HAND})
+        client.stand_at({name: 0.0 for name in ARM})
+        reason = client.next_report(lambda: client.say("pick up the mug"))["reason"]
+        assert "'camera' in 'link_base' is unknown" in reason
+        client.set_parameters(assume_extrinsics=True)
+        client.stand_at({name: 0.0 for name in (*ARM, *HAND)})
+        assert client.next_report(lambda: client.say("pick up the mug"))["status"] == "ok"
+
+
+def test_a_planner_that_cannot_load_leaves_the_node_unconfigured_with_a_reason() -> None:
+    with running_node("hand:=leep") as client:
+        assert not client.change_state("configure")
+        assert client.state() == "unconfigured"
+        client.spin_until(client.reports, what="a report")
+        assert client.reports()[-1]["reason"].startswith("hand 'leep' is unknown")
+        assert client.set_parameters(hand="freedom_v2")[0].successful
+        assert client.change_state("configure")
+
+
+def test_a_parameter_out_of_range_is_refused_with_the_valid_range(node: Client) -> None:
+    for values, expected in (
+        ({"samples": 0}, "valid: 1 to 256"),
+        ({"edit__parts": ["toe"]}, "known: index, little, middle, palm, ring, thumb"),
+        ({"points_reliability": "sometimes"}, "known: auto, best_effort, reliable"),
+    ):
+        result = node.set_parameters(**values)[0]
+        assert not result.successful
+        assert expected in result.reason
+
+
+def test_diagnostics_count_reports_and_say_what_is_wrong(node: Client) -> None:
+    node.spin_until(lambda: _level(node) == ("maskdex", b"\x01"), what="a warning without clouds")
+    node.publish(cloud_message(), "/points")
+    node.next_report(lambda: node.say(""))
+    node.spin_until(lambda: "task text is empty" in node.heard["/diagnostics"][-1].status[0].message)
+    node.next_report(lambda: node.say("pick up the mug"))
+    node.spin_until(lambda: node.heard["/diagnostics"][-1].status[0].message == "ready")
+    values = {pair.key: pair.value for pair in node.heard["/diagnostics"][-1].status[0].values}
+    assert (values["clouds received"], values["reports ok"], values["reports error"]) == ("1", "1", "1")
+
+
+def _level(node: Client) -> tuple[str, bytes] | None:
+    heard = node.heard["/diagnostics"]
+    return (heard[-1].status[0].hardware_id, heard[-1].status[0].level) if heard else None
