@@ -63,6 +63,10 @@ class PlanRejected(MaskdexError):
         super().__init__("no safe plan: " + "; ".join(self.reasons))
 
 
+class PlanCancelled(MaskdexError):
+    """The caller asked to stop while the plan was being made."""
+
+
 def unknown_choice(kind: str, value: object, choices: Iterable[str]) -> str:
     """Return the sentence for a name that is not among the known ones."""
     known = ", ".join(sorted(choices)) or "none"

@@ -116,7 +116,7 @@ def _first(topics: dict[str, str], kind: str, preferred: str) -> str | None:
 def _typestore() -> Any:
     from rosbags.typesys import Stores, get_typestore
 
-    return get_typestore(Stores.ROS2_JAZZY)
+    return get_typestore(Stores.ROS2_KILTED)
 
 
 def _frame_of_first(reader: Any, topic: str, folder: Path) -> str:

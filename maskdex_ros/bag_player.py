@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LATCHED = ("/tf_static", "/robot_description")
 SETTLE = 0.5  # [s] between the match of a subscription and the first message
-LINGER = 0.5  # [s] after the last message, for deliveries that nobody acknowledges
+DELIVERY = 3.0  # [s] for acknowledgements: the period of the heartbeat that asks for them
+LINGER = 0.3  # [s] after the last message, for deliveries that nobody acknowledges
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,7 @@ def play(node: Node, folder: Path, options: PlayOptions) -> int:
         publishers = _publishers(node, reader, options)
         _wait_for_subscribers(node, publishers, options)
         count = sum(_play_once(reader, publishers, options.rate) for _ in range(options.loop))
-    # Everything in flight must be out before the publishers go.
-    for publisher in publishers.values():
-        publisher.wait_for_all_acked(_seconds(2.0))
-    time.sleep(LINGER)
+    _wait_until_delivered(list(publishers.values()))
     node.get_logger().info(f"played {count} messages")
     return count
 
@@ -121,40 +119,54 @@ def _wait_for_subscribers(node: Node, publishers: dict[str, Any], options: PlayO
     deadline = time.monotonic() + options.wait
     waiting = [publisher for publisher in publishers.values() if publisher.topic_name in wanted]
     while waiting and time.monotonic() < deadline:
-        time.sleep(0.05)
+        if not _pause(0.05):
+            return
         waiting = [publisher for publisher in waiting if publisher.get_subscription_count() == 0]
     # The subscriber's side learns of the publisher a moment later, and best effort does not wait for it.
-    time.sleep(SETTLE)
+    _pause(SETTLE)
     for publisher in waiting:
         node.get_logger().warning(f"nobody subscribed to {publisher.topic_name} within {options.wait:.0f} s")
 
 
-def _play_once(reader: Any, publishers: dict[str, Any], rate: float) -> int:
+def _pause(seconds: float) -> bool:
+    """Sleep and return True, or return False as soon as a signal has ended the context."""
     import rclpy
 
+    # Python resumes a sleep after a signal that rclpy has handled, so it must be short.
+    end = time.monotonic() + seconds
+    while rclpy.ok() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.05))
+    return rclpy.ok()
+
+
+def _play_once(reader: Any, publishers: dict[str, Any], rate: float) -> int:
     count, started, first = 0, time.monotonic(), reader.start_time
     for connection, stamp, data in messages(reader, set(publishers)):
         delay = (stamp - first) * 1e-9 / rate - (time.monotonic() - started)
-        if delay > 0:
-            time.sleep(delay)
-        if not rclpy.ok():
+        if not _pause(delay):
             break
         publishers[connection.topic].publish(bytes(data))
         count += 1
     return count
 
 
-def _seconds(value: float) -> Any:
+def _wait_until_delivered(publishers: list[Any]) -> None:
+    """Wait until reliable subscribers have everything, and best effort ones had the time to take it."""
+    import rclpy
     from rclpy.duration import Duration
 
-    return Duration(seconds=value)
+    end = time.monotonic() + DELIVERY
+    while publishers and rclpy.ok() and time.monotonic() < end:
+        # In short steps, because a signal cannot interrupt one.
+        publishers = [one for one in publishers if not one.wait_for_all_acked(Duration(seconds=0.05))]
+    _pause(LINGER)
 
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[Path, PlayOptions]:
     """Read the command line.
 
     Raises:
-        UsageError: when a value is out of range or a remapping is not `from:=to`.
+        UsageError: when a value is out of range.
     """
     parser = argparse.ArgumentParser(
         prog="bag_player", description="Play a rosbag2 folder over ROS 2 topics."
@@ -162,9 +174,9 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, PlayOptions]:
     parser.add_argument("bag", type=Path, help="rosbag2 folder (MCAP or SQLite)")
     parser.add_argument("--rate", type=float, default=1.0, help="speed; 2 plays twice as fast")
     parser.add_argument("--topics", nargs="+", default=[], help="recorded names to play; all by default")
-    parser.add_argument(
-        "--remap", nargs="+", default=[], metavar="FROM:=TO", help="publish under other names"
-    )
+    # Pairs, because rcl takes any FROM:=TO for a remapping of its own and removes it.
+    renames = {"nargs": 2, "action": "append", "default": [], "metavar": ("FROM", "TO")}
+    parser.add_argument("--remap", help="publish under another name", **renames)
     parser.add_argument(
         "--wait-for", nargs="+", default=[], help="names that need a subscriber before the start"
     )
@@ -175,11 +187,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, PlayOptions]:
         raise UsageError(f"--rate {given.rate} is not valid; expected a number above 0")
     if given.loop < 1:
         raise UsageError(f"--loop {given.loop} is not valid; expected 1 or more")
-    for rule in given.remap:
-        if ":=" not in rule:
-            raise UsageError(f"--remap {rule!r} is not valid; expected FROM:=TO")
-    remap = dict(rule.split(":=", 1) for rule in given.remap)
-    topics, wait_for = tuple(given.topics), tuple(given.wait_for)
+    topics, wait_for, remap = tuple(given.topics), tuple(given.wait_for), dict(given.remap)
     return given.bag, PlayOptions(given.rate, topics, remap, given.wait, wait_for, given.loop)
 
 

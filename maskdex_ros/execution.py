@@ -47,7 +47,7 @@ def check_executable(outcome: Outcome | None, store: JointStateStore, parameters
         raise RobotError(
             f"the plan is {age:.0f} s old; at most {parameters.plan_max_age:.0f} s is valid; plan again"
         )
-    start = start_positions(outcome)
+    start = positions_by_name(outcome.plan.start)
     present = store.positions(tuple(start), parameters.joint_state_max_age)
     distances = {name: abs(present[name] - start[name]) for name in start}
     worst = max(distances, key=lambda name: distances[name])
@@ -59,26 +59,19 @@ def check_executable(outcome: Outcome | None, store: JointStateStore, parameters
     return trajectory
 
 
-def start_positions(outcome: Outcome) -> dict[str, float]:
-    """Return the position (rad) that a plan starts from, by joint.
-
-    Raises:
-        RobotError: when that was assumed and never measured.
-    """
-    state = outcome.state
-    if state is None:
-        raise RobotError("the plan starts at an assumed home position; publish joint_states and plan again")
+def positions_by_name(state: Any) -> dict[str, float]:
+    """Return the positions (rad) of a `RobotState` by joint."""
     names = (*state.arm_joint_names, *state.hand_joint_names)
     positions = (*state.arm_positions, *state.hand_positions)
     return {name: float(position) for name, position in zip(names, positions, strict=True)}
 
 
-def check_verdict(planner: Any, trajectory: Any) -> None:
-    """Judge a trajectory again, right before it leaves.
+def check_verdict(planner: Any, outcome: Outcome, state: Any) -> None:
+    """Judge a plan again from where the robot stands now, right before it leaves.
 
     Raises:
         RobotError: with the reasons of the verdict.
     """
-    verdict = planner.verdict(trajectory)
+    verdict = planner.verdict(outcome.plan, state)
     if not verdict.ok:
         raise RobotError("the plan failed its safety check: " + "; ".join(verdict.reasons))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ACCEPTED = (0.1, 0.7, 0.2, 0.9)
 REJECTED = (0.85, 0.15, 0.1, 0.5)
+UNTRIED = (0.5, 0.5, 0.5, 0.3)
+COLORS = {"ok": ACCEPTED, "rejected": REJECTED}
 HAND = (0.2, 0.4, 0.9, 0.9)
 ARROW_LENGTH = 0.08  # [m]
 TEXT_HEIGHT = 0.012  # [m]
@@ -63,7 +65,7 @@ def _palm_arrow(candidate: Any, index: int, frame: str, stamp: Any) -> Marker:
     turn[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
     marker.pose = pose_message(np.asarray(candidate.palm_pose, dtype=np.float64) @ np.linalg.inv(turn))
     marker.scale = Vector3(x=ARROW_LENGTH, y=0.008, z=0.008)
-    marker.color = _color(ACCEPTED if candidate.verdict == "ok" else REJECTED)
+    marker.color = _color(COLORS.get(candidate.verdict, UNTRIED))
     return marker
 
 
@@ -74,10 +76,10 @@ def _palm_text(candidate: Any, index: int, frame: str, stamp: Any) -> Marker:
     marker = _marker("verdicts", index, frame, stamp, Marker.TEXT_VIEW_FACING)
     marker.pose = pose_message(candidate.palm_pose)
     marker.scale = Vector3(z=TEXT_HEIGHT)
-    marker.color = _color(ACCEPTED if candidate.verdict == "ok" else REJECTED)
+    marker.color = _color(COLORS.get(candidate.verdict, UNTRIED))
     marker.text = f"{index + 1}: {float(candidate.confidence):.2f}"
     if candidate.verdict != "ok":
-        marker.text += f" rejected: {candidate.reason}"
+        marker.text += f" {candidate.verdict}: {candidate.reason}".rstrip(": ")
     return marker
 
 

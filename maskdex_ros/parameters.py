@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 PARTS = ("palm", "thumb", "index", "middle", "ring", "little")
 RELIABILITIES = ("auto", "best_effort", "reliable")
+TYPE_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number with a decimal point, such as 1.0",
+    "str": "text",
+    "tuple[float, ...]": "numbers with a decimal point, such as [1.0, 0.0, 0.5]",
+    "tuple[str, ...]": "a list of texts",
+}
 
 
 @dataclass(frozen=True)
@@ -128,9 +136,11 @@ def declare(node: Node) -> None:
             value = _ros_type(field) if default == () else default
             node.declare_parameter(name, value, _descriptor(field))
         except InvalidParameterTypeException as error:
-            raise ConfigError(f"parameter {name!r}: expected {field.type} ({error})") from error
+            wanted = TYPE_WORDS[str(field.type)]
+            raise ConfigError(f"parameter {name!r} has the wrong type; expected {wanted}") from error
         except InvalidParameterValueException as error:
-            raise ConfigError(str(error)) from error
+            reason = str(error).partition("Reason: ")[2] or str(error)
+            raise ConfigError(reason.removesuffix(f": {name}")) from error
 
 
 def read(node: Node) -> NodeParameters:

@@ -29,7 +29,6 @@ class Outcome:
     reason: str
     text: str = ""
     cause: BaseException | None = None
-    state: RobotState | None = None
     plan: Any = None
     made_at: float = field(default_factory=time.monotonic)
 
@@ -62,6 +61,15 @@ class PlanRequest:
     parameters: NodeParameters
 
 
+@dataclass(frozen=True)
+class ResampleRequest:
+    """Everything an edit needs besides the plan; the parts are in the parameters."""
+
+    text: str  # empty keeps the plan's
+    state: RobotState | None
+    parameters: NodeParameters
+
+
 def build_planner(parameters: NodeParameters) -> Any:
     """Load the planner the parameters ask for; imports torch.
 
@@ -69,6 +77,7 @@ def build_planner(parameters: NodeParameters) -> Any:
         MaskdexError: on an unknown hand or arm or a checkpoint that cannot be read.
     """
     import torch
+
     from maskdex_core.planner import Planner, PlannerConfig
 
     if parameters.threads:
@@ -122,20 +131,27 @@ def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_st
         should_cancel=should_cancel,
         on_stage=on_stage,
     )
-    return _finished(plan, request.text, request.state, request.parameters)
+    return _finished(plan, request.text, request.parameters)
 
 
 def run_resample(
-    planner: Any, last: Outcome, text: str, state: RobotState | None, parameters: NodeParameters
+    planner: Any, last: Outcome, request: ResampleRequest, should_cancel: Cancelled, on_stage: Stage
 ) -> Outcome:
-    """Draw the parts in `edit.parts` of a plan's grasp again. Runs on the worker.
+    """Draw parts of a plan's grasp again. Runs on the worker.
 
     Raises:
-        MaskdexError: when the parts or the text cannot be used.
+        MaskdexError: when the parts or the text cannot be used, or when cancelled.
     """
-    parts = tuple(parameters.edit_parts)
-    plan = planner.resample(last.plan, parts=parts, text=text or None, state=state, seed=seed(parameters))
-    return _finished(plan, text or last.text, state, parameters)
+    plan = planner.resample(
+        last.plan,
+        parts=request.parameters.edit_parts,
+        text=request.text or None,
+        state=request.state,
+        seed=seed(request.parameters),
+        should_cancel=should_cancel,
+        on_stage=on_stage,
+    )
+    return _finished(plan, request.text or last.text, request.parameters)
 
 
 def failure(error: BaseException, text: str) -> Outcome:
@@ -145,11 +161,11 @@ def failure(error: BaseException, text: str) -> Outcome:
     return Outcome("error", f"internal error: {type(error).__name__}: {error}", text, error)
 
 
-def _finished(plan: Any, text: str, state: RobotState | None, parameters: NodeParameters) -> Outcome:
+def _finished(plan: Any, text: str, parameters: NodeParameters) -> Outcome:
     if parameters.output_dir:
         try:
             plan.save(Path(parameters.output_dir))
         except OSError as error:
             where = parameters.output_dir
             raise ConfigError(f"output_dir {where!r} cannot be written ({error.strerror})") from error
-    return Outcome(plan.status, plan.reason, text, plan=plan, state=state)
+    return Outcome(plan.status, plan.reason or "planned", text, plan=plan)

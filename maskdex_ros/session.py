@@ -18,6 +18,7 @@ from maskdex_ros.parameters import NodeParameters
 from maskdex_ros.planning import (
     Outcome,
     PlanRequest,
+    ResampleRequest,
     Stage,
     check_text,
     failure,
@@ -84,8 +85,9 @@ class PlanningSession:
                 raise UsageError("there is no plan to resample; plan first")
             text = check_text(settings.edit_text) if settings.edit_text else ""
             state = present_state(planner, self._inputs.joints, settings)
-            self._on_stage("resample")
-            return lambda _: run_resample(planner, last, text, state, settings), last.text
+            request = ResampleRequest(text, state, settings)
+            label = f"resample {', '.join(settings.edit_parts)}"
+            return lambda cancelled: run_resample(planner, last, request, cancelled, self._on_stage), label
 
         return self._start(job, self._last.text if self._last else "")
 
@@ -100,8 +102,9 @@ class PlanningSession:
             raise UsageError(f"busy with {self.worker.running!r}; nothing was executed")
         if self._sent:
             raise RobotError("the last plan was sent already; plan again")
-        trajectory = check_executable(self._last, self._inputs.joints, self._read())
-        check_verdict(self.planner, trajectory)
+        settings, outcome = self._read(), self._last
+        trajectory = check_executable(outcome, self._inputs.joints, settings)
+        check_verdict(self.planner, outcome, present_state(self.planner, self._inputs.joints, settings))
         self._sent = True
         return trajectory
 

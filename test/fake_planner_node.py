@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from maskdex_core.errors import CloudError, MaskdexError
-from maskdex_core.motion.types import JointTrajectory, RobotTrajectory, Verdict
+from maskdex_core.errors import CloudError, MaskdexError, PlanCancelled
+from maskdex_core.motion.types import JointTrajectory, RobotState, RobotTrajectory, Verdict
 
 ARM = tuple(f"joint{number}" for number in range(1, 8))
 HAND = ("finger1", "finger2")
@@ -36,6 +36,7 @@ class FakePlan:
     status: str
     reason: str
     text: str
+    start: RobotState
     parts: tuple[str, ...] = ()
     trajectory: RobotTrajectory | None = None
     object_points: np.ndarray = field(default_factory=lambda: np.full((5, 3), 0.25))
@@ -59,10 +60,6 @@ class FakePlan:
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(self.report()), encoding="utf-8")
-
-
-class PlanCancelled(MaskdexError):
-    """The plan was cancelled."""
 
 
 class FakePlanner:
@@ -89,17 +86,20 @@ class FakePlanner:
             if should_cancel():
                 raise PlanCancelled("the plan was cancelled")
             time.sleep(0.01)
+        start = state or RobotState(ARM, np.zeros(len(ARM)), HAND, np.zeros(len(HAND)))
         if "reject" in text:
-            return FakePlan("rejected", "16 of 16 candidates out of reach", text)
+            return FakePlan("rejected", "16 of 16 candidates out of reach", text, start)
+        trajectory = _trajectory(start, "unsafe" in text)
+        return FakePlan("ok", "1 of 2 candidates is safe", text, start, trajectory=trajectory)
+
+    def resample(self, plan: FakePlan, parts: Any, text: Any, state: Any, **_: Any) -> FakePlan:
         return FakePlan(
-            "ok", "1 of 2 candidates is safe", text, trajectory=_trajectory(state, "unsafe" in text)
+            plan.status, plan.reason, text or plan.text, plan.start, tuple(parts), plan.trajectory
         )
 
-    def resample(self, plan: FakePlan, parts: tuple[str, ...], text: Any, state: Any, seed: Any) -> FakePlan:
-        return FakePlan(plan.status, plan.reason, text or plan.text, parts, plan.trajectory)
-
-    def verdict(self, trajectory: RobotTrajectory) -> Verdict:
-        return Verdict(True)
+    def verdict(self, plan: FakePlan, state: Any) -> Verdict:
+        blocked = "blocked" in plan.text
+        return Verdict(not blocked, ("table: the arm would touch it",) if blocked else ())
 
 
 def _trajectory(state: Any, moving_at_end: bool) -> RobotTrajectory:
@@ -109,9 +109,7 @@ def _trajectory(state: Any, moving_at_end: bool) -> RobotTrajectory:
         velocity[-1] = 0.02 if moving_at_end else 0.0
         return JointTrajectory(names, np.linspace(0.0, 1.0, 6)[1:], ramp, velocity, np.zeros_like(ramp))
 
-    arm = state.arm_positions if state is not None else np.zeros(len(ARM))
-    hand = state.hand_positions if state is not None else np.zeros(len(HAND))
-    return RobotTrajectory(part(ARM, arm), part(HAND, hand))
+    return RobotTrajectory(part(ARM, state.arm_positions), part(HAND, state.hand_positions))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,11 @@ def shared_scenes() -> Path:
     return (Path(root) if root else CHECKOUT.parent / "shared") / "scenes"
 
 
+def a_bag() -> Path:
+    """Return the bag that every checkout carries."""
+    return CHECKOUT / "data" / "demo_scene" / "bag"
+
+
 def node_command(*parameters: str, program: str | None = None) -> list[str]:
     """Return the command of the node with parameters given as `name:=value`."""
     start = ["-m", program] if program else [str(FAKE_NODE)]
@@ -142,7 +147,8 @@ class Client:
             self.executor.spin_once(timeout_sec=0.05)
 
     def summary(self) -> str:
-        return f"{ {topic: len(messages) for topic, messages in self.heard.items()} }, reports {self.reports()[-3:]}"
+        counts = {topic: len(messages) for topic, messages in self.heard.items()}
+        return f"{counts}, last reports {self.reports()[-3:]}"
 
     def call(self, kind: type, name: str, request: Any, timeout: float = 15.0) -> Any:
         return self.wait(self.call_async(kind, name, request), timeout, name)
@@ -157,20 +163,20 @@ class Client:
         self.spin_until(future.done, timeout, what)
         return future.result()
 
-    def trigger(self, name: str) -> Any:
-        return self.wait(self.trigger_async(name), what=name)
+    def trigger(self, name: str, timeout: float = 15.0) -> Any:
+        return self.wait(self.trigger_async(name), timeout, name)
 
     def trigger_async(self, name: str) -> Any:
         from std_srvs.srv import Trigger
 
         return self.call_async(Trigger, f"/maskdex/{name}", Trigger.Request())
 
-    def change_state(self, label: str) -> bool:
+    def change_state(self, label: str, timeout: float = 15.0) -> bool:
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
         request = ChangeState.Request(transition=Transition(label=label))
-        return self.call(ChangeState, "/maskdex/change_state", request).success
+        return self.call(ChangeState, "/maskdex/change_state", request, timeout).success
 
     def state(self) -> str:
         from lifecycle_msgs.srv import GetState
@@ -201,6 +207,8 @@ class Client:
             # The other side learns of this publisher a moment later; best effort does not wait for it.
             self.spin_for(0.3)
         publisher.publish(message)
+        if topic != "/task_text":
+            self.spin_for(0.15)  # topics overtake each other, and a text plans on what came before it
 
     def say(self, text: str) -> None:
         from std_msgs.msg import String

@@ -74,7 +74,7 @@ class GraspDataset:
             )
             for name, surface in surfaces.items()
         }
-        return cls._of(table, objects, tuple(content["info"]["joint_names"]), content["info"])
+        return cls.from_table(table, objects, tuple(content["info"]["joint_names"]), content["info"])
 
     def split(self, name: str) -> GraspDataset:
         """Return the grasps whose `split` column is `name` ("train", "unseen", ...).
@@ -90,7 +90,7 @@ class GraspDataset:
     def subset(self, rows: Sequence[int]) -> GraspDataset:
         """Return the grasps at some rows; objects without a grasp are left out."""
         table = {column: [values[row] for row in rows] for column, values in self.table.items()}
-        return self._of(table, self.objects, self.joint_names, self.info)
+        return self.from_table(table, self.objects, self.joint_names, self.info)
 
     def joints_as(self, joint_names: Sequence[str], column: str = "joints") -> Tensor:
         """Return a joint column (G, J) in rad, reordered to `joint_names`.
@@ -105,13 +105,14 @@ class GraspDataset:
         return _stack(self.table[column], len(self.joint_names))[:, order]
 
     @classmethod
-    def _of(
+    def from_table(
         cls,
         table: Table,
         objects: dict[str, ObjectSurface],
         joint_names: tuple[str, ...],
         info: dict[str, Any],
     ) -> GraspDataset:
+        """Build a dataset from columns as `maskdex_core.data.files.check_table` returns them."""
         used = tuple(sorted(set(table["object"])))
         position = {name: index for index, name in enumerate(used)}
         return cls(

@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "shadow"
 
-# Only training reads the moving averages behind the codebooks; they would double the file.
+# Only training reads the moving sums behind the codebooks, and they follow from codes and counts.
 TRAINING_ONLY = ("quantizer.code_sum",)
 
 
@@ -97,3 +97,5 @@ def read_weights(folder: Path, model: GraspModel) -> None:
     if wrong:
         raise CheckpointError(f"{path}: does not fit its config.json at {', '.join(wrong[:3])}")
     model.load_state_dict(weights, strict=False)
+    quantizer = model.tokenizer.quantizer
+    quantizer.code_sum.copy_(quantizer.codebook * quantizer.code_count.unsqueeze(-1))

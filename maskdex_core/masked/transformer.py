@@ -41,8 +41,9 @@ class BidirectionalTransformer(nn.Module):
             conditions: number of prefix vectors C.
             feedforward: hidden size of a block's MLP in multiples of the width.
             dropout: on the residual branches, training only.
-            code_dim: 0 learns a table of token embeddings; D > 0 ties them to the codebook vectors
-                (N, K, D) given to `tie_codes`, through one learned projection D → W.
+            code_dim: 0 learns tables of token embeddings and of output weights; D > 0 adds the codebook
+                vectors (N, K, D) given to `tie_codes`, projected a position, to both tables, so that
+                codes with like meaning start alike.
         """
         super().__init__()
         if width % heads:
@@ -50,9 +51,10 @@ class BidirectionalTransformer(nn.Module):
         self.positions, self.codes = positions, codes
         if code_dim:
             self.register_buffer("code_vectors", torch.zeros(positions, codes, code_dim))
-            self.code_projection = nn.Linear(code_dim, width)
-        else:
-            self.token_embedding = nn.Parameter(0.02 * torch.randn(positions, codes, width))
+            self.code_in = nn.Parameter(torch.randn(positions, code_dim, width) * code_dim**-0.5)
+            self.code_out = nn.Parameter(torch.randn(positions, width, code_dim) * width**-0.5)
+        self.tied = bool(code_dim)
+        self.token_embedding = nn.Parameter(0.02 * torch.randn(positions, codes, width))
         self.mask_embedding = nn.Parameter(0.02 * torch.randn(width))
         self.position_embedding = nn.Parameter(0.02 * torch.randn(conditions + positions, width))
         self.blocks = nn.ModuleList(Block(width, heads, feedforward, dropout) for _ in range(layers))
@@ -61,9 +63,10 @@ class BidirectionalTransformer(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(positions, codes))
 
     def tie_codes(self, codebook: Tensor) -> None:
-        """Take over codebook vectors (N, K, D) as token embeddings, scaled to unit variance a position."""
-        scale = codebook.std((1, 2), keepdim=True, correction=0).clamp_min(1e-6)
-        self.code_vectors.copy_(codebook / scale)
+        """Take over codebook vectors (N, K, D), centred and scaled to unit variance a position."""
+        centred = codebook - codebook.mean(1, keepdim=True)
+        scale = centred.std((1, 2), keepdim=True, correction=0).clamp_min(1e-6)
+        self.code_vectors.copy_(centred / scale)
 
     def forward(self, tokens: Tensor, mask: Tensor, conditions: Tensor) -> Tensor:
         """Predict every position.
@@ -81,15 +84,21 @@ class BidirectionalTransformer(nn.Module):
         for block in self.blocks:
             stream = block(stream)
         features = self.norm(stream[:, -self.positions :]).transpose(0, 1)  # (N, B, W)
-        logits = torch.baddbmm(self.head_bias.unsqueeze(1), features, self.head_weight)
+        logits = torch.baddbmm(self.head_bias.unsqueeze(1), features, self._head())
         return logits.transpose(0, 1)
 
     def _embed(self, tokens: Tensor, mask: Tensor) -> Tensor:
         tokens = tokens.masked_fill(mask, 0)
-        position = torch.arange(self.positions, device=tokens.device)
-        if hasattr(self, "code_projection"):
-            return self.code_projection(self.code_vectors[position, tokens])
-        return self.token_embedding[position, tokens]
+        table = self.token_embedding  # (N, K, W)
+        if self.tied:
+            table = torch.baddbmm(table, self.code_vectors, self.code_in)
+        return table[torch.arange(self.positions, device=tokens.device), tokens]
+
+    def _head(self) -> Tensor:
+        if not self.tied:
+            return self.head_weight  # (N, W, K)
+        scale = self.code_vectors.shape[-1] ** -0.5
+        return torch.baddbmm(self.head_weight, self.code_out, self.code_vectors.transpose(1, 2), alpha=scale)
 
 
 class Block(nn.Module):

@@ -74,9 +74,9 @@ class World:
     @cached_property
     def tree(self) -> Any:
         """Nearest-neighbour tree of the object points; None without points."""
-        from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
+        from scipy.spatial import KDTree
 
-        return cKDTree(self.object_points) if len(self.object_points) else None
+        return KDTree(self.object_points) if len(self.object_points) else None
 
 
 @dataclass(frozen=True)

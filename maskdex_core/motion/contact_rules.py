@@ -77,11 +77,7 @@ def collision_reasons(
         taken = posed.base_from_tip[np.flatnonzero(lifting)[0]]
         carried = model.arm_object(posed, base_from_tip_taken=taken)
         found.append(("object collision", carried, settings.arm_object_clearance, lifting))
-    sentences = [
-        _sentence(kind, clearance, needed, where, phases, times)
-        for kind, clearance, needed, where in found
-        if where.any()
-    ]
+    sentences = [_sentence(*rule, phases, times) for rule in found if rule[-1].any()]
     return [sentence for sentence in sentences if sentence]
 
 

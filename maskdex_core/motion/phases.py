@@ -91,17 +91,26 @@ def plan_motion(
     if at_start:
         raise PlanRejected(f"at the start: {reason}" for reason in at_start)
     reasons: list[str] = []
+    trajectory = _first_safe(task, start, reasons)
+    if trajectory is None:
+        raise PlanRejected(dict.fromkeys(reasons))
+    return trajectory
+
+
+def _first_safe(task: _Task, start: RobotState, reasons: list[str]) -> RobotTrajectory | None:
+    """Return the first trajectory that passes the verdict; collect what speaks against the others."""
     for approach, lift in _lines(task, reasons):
-        for via in _ways(task, approach[0]):
-            trajectory = _timed(task, [*via, approach[0]], approach, lift)
-            verdict = check_trajectory(trajectory, arm, hand_limits, start, world, settings)
-            if verdict.ok:
-                return trajectory
-            reasons += verdict.reasons
-            break
-        else:
+        via = next(_ways(task, approach[0]), None)
+        if via is None:
             reasons.append("no collision-free way from the start to the approach pose was found")
-    raise PlanRejected(dict.fromkeys(reasons))
+            continue
+        trajectory = _timed(task, [*via, approach[0]], approach, lift)
+        world, settings = task.model.world, task.settings
+        verdict = check_trajectory(trajectory, task.arm, task.hand_limits, start, world, settings)
+        if verdict.ok:
+            return trajectory
+        reasons += verdict.reasons
+    return None
 
 
 def _check_hand_targets(targets: MotionTargets, limits: JointLimits) -> None:

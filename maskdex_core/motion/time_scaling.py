@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from maskdex_core.errors import RobotError
+from maskdex_core.errors import PlanRejected, RobotError
 from maskdex_core.motion.interpolation import densify
 from maskdex_core.motion.types import JointLimits
 
@@ -87,6 +87,7 @@ def time_along_path(
 
     Raises:
         RobotError: as `time_point_to_point`.
+        PlanRejected: when the path bends so sharply that no stretch of time brings it within the limits.
     """
     from scipy.interpolate import make_interp_spline
 
@@ -130,21 +131,22 @@ def _timed(
 ) -> TimedPath:
     rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) * (speed_scale * HEADROOM)  # (3, J)
     profile = _unit_profile(path, rates)
-    duration = profile.duration
-    timed = _sampled(path, profile, goal, duration, dt)
-    for attempt in range(12):
+    steps = max(1, int(np.ceil(profile.duration / dt)))
+    timed = _sampled(path, profile, goal, steps, dt)
+    # the first guess may also be too slow: the profile's bounds on a bent path are cautious
+    steps = max(1, int(np.ceil(steps * max(_needed_stretch(timed, rates), 0.4))))
+    for _ in range(50):
+        timed = _sampled(path, profile, goal, steps, dt)
         stretch = _needed_stretch(timed, rates)
-        # the first pass may also speed up: the profile's own bounds on a bent path are cautious
-        if attempt > 0 and stretch <= 1.0:
+        if stretch <= 1.0:
             return timed
-        duration *= max(stretch, 0.5) * (1.0 if attempt == 0 else 1.002)
-        timed = _sampled(path, profile, goal, duration, dt)
-    raise RobotError("time scaling did not reach the joint limits; the path bends too sharply")
+        steps = max(steps + 1, int(np.ceil(steps * stretch)))
+    raise PlanRejected(["time scaling did not reach the joint limits; the path bends too sharply"])
 
 
 def _unit_profile(path: PathDerivatives, rates: np.ndarray) -> Any:
-    """Return ruckig's trajectory: time-optimal s(t) from 0 to 1 under bounds on ds, dds, ddds that suit the path."""
-    import ruckig  # pyright: ignore[reportMissingImports]
+    """Return ruckig's time-optimal s(t) from 0 to 1, its three derivatives bounded to suit the path."""
+    import ruckig
 
     _, first, second, third = (np.abs(part).max(axis=0) for part in path(np.linspace(0.0, 1.0, 201)))
     velocity, acceleration, jerk = rates
@@ -163,13 +165,12 @@ def _unit_profile(path: PathDerivatives, rates: np.ndarray) -> Any:
     profile = ruckig.Trajectory(1)
     result = ruckig.Ruckig(1).calculate(request, profile)
     if result not in (ruckig.Result.Working, ruckig.Result.Finished):
-        raise RobotError(f"time scaling failed: ruckig answered {result}")
+        raise PlanRejected([f"time scaling failed: ruckig answered {result}"])
     return profile
 
 
-def _sampled(path: PathDerivatives, profile: Any, goal: np.ndarray, duration: float, dt: float) -> TimedPath:
-    """Sample the profile, stretched to the next whole number of steps, on the grid."""
-    steps = max(1, int(np.ceil(duration / dt - 1e-9)))
+def _sampled(path: PathDerivatives, profile: Any, goal: np.ndarray, steps: int, dt: float) -> TimedPath:
+    """Sample the profile, stretched or shrunk to `steps` whole steps, on the grid."""
     slower = profile.duration / (steps * dt)
     instants = np.arange(steps + 1) * (profile.duration / steps)
     samples = np.array([[part[0] for part in profile.at_time(float(t))[:3]] for t in instants])  # (T, 3)

@@ -167,16 +167,14 @@ def _start(parts: tuple[_Part, _Part], start: RobotState, settings: SafetySettin
                 f"start: {names[worst]} stands at {state[worst]:.4f} rad but the trajectory starts at "
                 f"{first[worst]:.4f} rad; at most {settings.start_tolerance} rad apart allowed"
             )
-        # the robot stands still at time 0, so the first point has to be one it can reach from rest
-        reach_v = part.limits.acceleration * part.motion.times[0]
-        reach_a = part.limits.jerk * part.motion.times[0]
-        over_v = np.abs(part.motion.velocities[0]) / reach_v
-        over_a = np.abs(part.motion.accelerations[0]) / reach_a
-        worst = int(np.argmax(np.maximum(over_v, over_a)))
-        if max(over_v[worst], over_a[worst]) > 1.0 + SLACK:
+        # the robot stands still at time 0, so the first point's speed has to be within reach from rest
+        reach = part.limits.acceleration * part.motion.times[0]
+        over = np.abs(part.motion.velocities[0]) / reach
+        worst = int(np.argmax(over))
+        if over[worst] > 1.0 + SLACK:
             reasons.append(
                 f"start: {names[worst]} moves at {part.motion.velocities[0][worst]:.4f} rad/s "
-                f"{part.motion.times[0]:g} s after rest; the limits allow {reach_v[worst]:.4f} rad/s"
+                f"{part.motion.times[0]:g} s after rest; the limits allow {reach[worst]:.4f} rad/s"
             )
     return reasons
 
@@ -218,16 +216,20 @@ def _consistency(part: _Part, settings: SafetySettings) -> list[str]:
 
 
 def _limits(part: _Part) -> list[str]:
-    """Judge what the controller interpolates; from rest to the first point `_start` has judged."""
+    """Judge the motion that the controller interpolates between the points."""
     motion, limits = part.motion, part.limits
     if len(motion.times) == 1:
         return _position(part, motion.positions[None], motion.times[None])
     dense = part.dense
     reasons = _position(part, dense.positions, dense.times)
+    jerks = np.array(dense.jerks)
+    # from rest to the first point: the jerk that leads to its acceleration, put down to the first instant
+    lead_in = motion.accelerations[0] / motion.times[0]
+    jerks[0, 0] = np.where(np.abs(lead_in) > np.abs(jerks[0, 0]), lead_in, jerks[0, 0])
     for what, unit, values, limit in (
         ("velocity", "rad/s", dense.velocities, limits.velocity),
         ("acceleration", "rad/s^2", dense.accelerations, limits.acceleration),
-        ("jerk", "rad/s^3", dense.jerks, limits.jerk),
+        ("jerk", "rad/s^3", jerks, limits.jerk),
     ):
         share = np.abs(values) / limit
         segment, sample, joint = np.unravel_index(int(np.argmax(share)), share.shape)
@@ -274,7 +276,7 @@ def _space(trajectory: RobotTrajectory, arm: Arm, world: World, settings: Safety
 
 
 def _spaced(trajectory: RobotTrajectory, arm: Arm, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return times (K,), arm (K, 7) and hand (K, J) configurations no point of which is over `step` m apart."""
+    """Return times (K,), arm (K, 7) and hand (K, J) positions in steps under `step` m."""
     arm_motion, hand_motion = trajectory.arm, trajectory.hand
     if len(arm_motion.times) == 1:
         return arm_motion.times, arm_motion.positions, hand_motion.positions

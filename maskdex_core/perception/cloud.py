@@ -66,7 +66,9 @@ class Cloud:
     def _check_content(self) -> None:
         valid = int(np.count_nonzero(self.valid_mask))
         if valid == 0:
-            raise CloudError(f"cloud has {len(self.points)} points and none is valid (all NaN, infinite or zero)")
+            raise CloudError(
+                f"cloud has {len(self.points)} points and none is valid (all NaN, infinite or zero)"
+            )
         if valid < MIN_VALID_POINTS:
             raise CloudError(f"cloud has {valid} valid points; at least {MIN_VALID_POINTS} are needed")
         sample = self.valid_points()[:: max(1, valid // 2000)]
@@ -85,7 +87,7 @@ def _checked_rows(values: object, name: str) -> NDArray[np.float32]:
         raise CloudError(f"cloud {name} have shape {array.shape}: the cloud is empty (0 points)")
     if len(array) > MAX_POINTS:
         raise CloudError(f"cloud has {len(array)} {name}; at most {MAX_POINTS} are accepted")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def voxel_groups(points: NDArray[np.floating], voxel: float) -> tuple[NDArray[np
     Returns:
         first (V,) index of one point of each voxel, inverse (N,) voxel of each point.
     """
+    if not len(points):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
     cells = np.floor(points / voxel).astype(np.int64)
     cells -= cells.min(axis=0)
     size = cells.max(axis=0) + 1
@@ -74,10 +76,12 @@ def find_objects(
         labels (N,): 0..C-1 from the most voxels to the fewest, -1 for noise; and C.
     """
     config = config or ClusterConfig()
+    if not len(points):
+        return np.empty(0, np.intp), 0
     _, inverse = voxel_groups(points, config.voxel)
     count = np.bincount(inverse)
     centers = cell_means(points, inverse, count)  # (V, 3)
-    spacing = float(np.median(cKDTree(centers).query(centers, k=2)[0][:, 1])) if len(centers) > 1 else 0.0
+    spacing = float(np.median(KDTree(centers).query(centers, k=2)[0][:, 1])) if len(centers) > 1 else 0.0
     link = max(config.link, 2.5 * spacing)
     dense = _dense(centers, count, link)
     groups = _components(centers[dense], link)
@@ -92,7 +96,7 @@ def find_objects(
 
 def _dense(centers: NDArray[np.float64], count: NDArray[np.intp], link: float) -> NDArray[np.bool_]:
     """Mark the voxels that are not flying pixels: those hang alone, in few points."""
-    neighbours = cKDTree(centers).query_ball_point(centers, link, return_length=True)
+    neighbours = KDTree(centers).query_ball_point(centers, link, return_length=True)
     thin = count <= max(1.0, 0.05 * float(np.median(count)))
     return (neighbours > 3) & ~(thin & (neighbours <= 6))
 
@@ -100,7 +104,7 @@ def _dense(centers: NDArray[np.float64], count: NDArray[np.intp], link: float) -
 def _components(centers: NDArray[np.float64], link: float) -> NDArray[np.intp]:
     if not len(centers):
         return np.empty(0, np.intp)
-    pairs = cKDTree(centers).query_pairs(link, output_type="ndarray")
+    pairs = KDTree(centers).query_pairs(link, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(centers),) * 2)
     return connected_components(graph, directed=False)[1].astype(np.intp)
 
@@ -135,11 +139,14 @@ def _same_object(
     part, whole = (a, b) if a[:, 2].min() > b[:, 2].min() else (b, a)
     if part[:, 2].min() < config.floating or _hides(whole, part, viewpoint):
         return False
-    return float(cKDTree(whole).query(part)[0].min()) < config.part_gap
+    return float(KDTree(whole).query(part)[0].min()) < config.part_gap
 
 
 def _within_rim(
-    wall: NDArray[np.float64], points: NDArray[np.float64], viewpoint: NDArray[np.floating], config: ClusterConfig
+    wall: NDArray[np.float64],
+    points: NDArray[np.float64],
+    viewpoint: NDArray[np.floating],
+    config: ClusterConfig,
 ) -> bool:
     """Tell whether `wall` is the far inner wall of a round vessel and `points` lie within its rim.
 
@@ -187,7 +194,9 @@ def _hides(front: NDArray[np.float64], back: NDArray[np.float64], viewpoint: NDA
     return bool(behind and np.mean((angle > low) & (angle < high)) > 0.3)
 
 
-def _share_inside(hull_points: NDArray[np.float64], points: NDArray[np.float64], config: ClusterConfig) -> float:
+def _share_inside(
+    hull_points: NDArray[np.float64], points: NDArray[np.float64], config: ClusterConfig
+) -> float:
     """Return the share of points whose footprint lies within the outline of `hull_points`."""
     try:
         equations = ConvexHull(hull_points[:, :2], qhull_options="QJ").equations  # (E, 3)

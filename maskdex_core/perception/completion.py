@@ -1,7 +1,8 @@
 """Close the unseen side of an object: what one camera saw, made into a signed distance field.
 
-The object is taken to fill the convex hull of its visible points, their half turn about the
-vertical where nothing speaks against it, and the projection of both on the table, less every place the camera saw through (space carving). Hollows it looked into stay hollow.
+The object is taken to fill the convex hull of its visible points, of their half turn about the
+vertical where nothing speaks against it, and of the projection of both on the table, less every
+place the camera saw through (space carving). Hollows it looked into stay hollow.
 
 X, Y, Z voxels along base axes.
 """
@@ -91,7 +92,9 @@ def _grid(
     count = np.ceil((high - low + 2 * margin) / spacing).astype(int) + 1
     if count.prod() > MAX_VOXELS:
         size = " x ".join(f"{length:.2f}" for length in high - low)
-        raise CloudError(f"object of {size} m needs {count.prod()} voxels of {spacing} m; at most {MAX_VOXELS}")
+        raise CloudError(
+            f"object of {size} m needs {count.prod()} voxels of {spacing} m; at most {MAX_VOXELS}"
+        )
     return low - margin, (int(count[0]), int(count[1]), int(count[2]))
 
 
@@ -174,8 +177,8 @@ def _redistance(implicit: NDArray[np.float32], spacing: float) -> NDArray[np.flo
     border = crossing_count > 0
     crossing = crossing_sum / np.maximum(crossing_count, 1)[..., None]  # (X, Y, Z, 3) voxel units
     nearest = ndimage.distance_transform_edt(~border, return_distances=False, return_indices=True)
-    index = tuple(nearest)
-    cells = np.stack(np.indices(implicit.shape), axis=-1)
+    index = tuple(np.asarray(nearest))
+    cells = np.moveaxis(np.indices(implicit.shape), 0, -1)
     offset = cells - crossing[index]
     distance = np.linalg.norm(offset, axis=-1)
     # Close to the surface the nearest crossing says too much (it is one sample of a plane): there
@@ -214,7 +217,7 @@ def _near_points(
     cells = np.round((points - origin) / spacing).astype(int)
     visible = np.zeros(shape, bool)
     visible[tuple(cells.T)] = True
-    return ndimage.binary_dilation(visible, np.ones((3, 3, 3), bool))
+    return np.asarray(ndimage.binary_dilation(visible, np.ones((3, 3, 3), bool)), dtype=bool)
 
 
 def surface_points(
@@ -239,7 +242,7 @@ def surface_points(
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(start))[:n] if len(start) >= n else rng.integers(0, len(start), n)
     cells = start[rows] + rng.uniform(-0.5, 0.5, (n, 3))
-    gradient = np.stack(np.gradient(closed.sdf, closed.spacing), axis=0)
+    gradient = np.asarray(np.gradient(closed.sdf, closed.spacing))
     for _ in range(4):
         slope = np.stack([_interpolate(gradient[k], cells) for k in range(3)], axis=1)
         value = _interpolate(closed.sdf, cells)

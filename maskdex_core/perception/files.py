@@ -62,8 +62,9 @@ def _load_bag(path: Path) -> Cloud:
 
 def _load_npy(path: Path) -> Cloud:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        # Mapped, so that a header's promise costs no memory before it is checked.
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (ValueError, EOFError, TypeError) as error:
         raise CloudError(f"not a readable .npy array ({_first_line(error)})") from error
     if not isinstance(array, np.ndarray):
         raise CloudError("holds an archive, not one array; name it .npz")
@@ -72,23 +73,26 @@ def _load_npy(path: Path) -> Cloud:
 
 def _load_npz(path: Path) -> Cloud:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, Mapping):
-                raise CloudError("holds one array, not an archive; name it .npy")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise CloudError("holds one array, not an archive; name it .npy")
+        with archive, zipfile.ZipFile(path) as members:
+            size = sum(member.file_size for member in members.infolist())
+            if size > MAX_NPZ_BYTES:
+                raise CloudError(f"unpacks to {size} bytes; at most {MAX_NPZ_BYTES} are accepted")
             values = {key: archive[key] for key in archive.files if key in NPZ_KEYS}
             found = ", ".join(archive.files) or "nothing"
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except (CloudError, OSError):
+        raise
+    except Exception as error:  # a damaged archive raises whatever its parser stumbles over
         raise CloudError(f"not a readable .npz archive ({_first_line(error)})") from error
-    except Exception as error:  # zlib.error and others from inside a damaged archive
-        if isinstance(error, (CloudError, OSError)):
-            raise
-        raise CloudError(f"damaged .npz archive ({_first_line(error)})") from error
     cloud = _cloud_from_arrays(values, found)
     if "base_from_camera" in values:
         cloud = replace(cloud, base_from_camera=values["base_from_camera"])
     return replace(cloud, text=str(values["text"])) if "text" in values else cloud
 
 
+MAX_NPZ_BYTES = 500_000_000
 NPZ_KEYS = ("points", "colors", "depth_mm", "depth", "K", "rgb", "base_from_camera", "text")
 
 
@@ -102,7 +106,9 @@ def _cloud_from_arrays(values: Mapping[str, NDArray[Any]], found: str) -> Cloud:
         raise CloudError(f"expected `points`, or `depth_mm` (or `depth`) and `K`; found: {found}")
     depth = values[depth_key]
     if depth.ndim != 2 or depth.dtype.kind not in "uif":
-        raise CloudError(f"{depth_key} has shape {depth.shape} and type {depth.dtype}; expected (H, W) numbers")
+        raise CloudError(
+            f"{depth_key} has shape {depth.shape} and type {depth.dtype}; expected (H, W) numbers"
+        )
     if depth.size > MAX_POINTS:
         raise CloudError(f"{depth_key} has {depth.size} pixels; at most {MAX_POINTS} are accepted")
     if depth_key == "depth_mm" or depth.dtype.kind in "ui":
@@ -124,8 +130,16 @@ def points_from_depth(depth: NDArray[Any], K: NDArray[Any]) -> NDArray[np.float3
         CloudError: when K is not a pinhole matrix.
     """
     K = np.asarray(K)
-    if K.shape != (3, 3) or K.dtype.kind not in "fiu" or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        raise CloudError(f"K has shape {K.shape}; expected a (3, 3) pinhole matrix with positive focal lengths")
+    if (
+        K.shape != (3, 3)
+        or K.dtype.kind not in "fiu"
+        or not np.isfinite(K).all()
+        or K[0, 0] <= 0
+        or K[1, 1] <= 0
+    ):
+        raise CloudError(
+            f"K has shape {K.shape}; expected a (3, 3) pinhole matrix with positive focal lengths"
+        )
     height, width = depth.shape
     z = np.where(depth > 0, depth, np.nan).astype(np.float32)
     points = np.empty((height, width, 3), np.float32)
@@ -152,28 +166,68 @@ def _load_mesh_cloud(path: Path) -> Cloud:
 
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
         # Without remove_nan_points=False open3d would drop NaN rows, and with them the promise.
-        loaded = open3d.io.read_point_cloud(str(path), remove_nan_points=False, remove_infinite_points=False)
+        loaded = open3d.io.read_point_cloud(path, remove_nan_points=False, remove_infinite_points=False)
     points = np.asarray(loaded.points)
     if len(points) != promised:
         kind = path.suffix[1:].upper()
-        raise CloudError(f"damaged {kind} file: it promises {promised} points and {len(points)} could be read")
+        raise CloudError(
+            f"damaged {kind} file: it promises {promised} points and {len(points)} could be read"
+        )
     return Cloud(points, np.asarray(loaded.colors) if loaded.has_colors() else None)
 
 
 def _promised_points(path: Path) -> int:
-    """Return the number of points the header of a .ply or .pcd promises."""
-    with path.open("rb") as file:
-        header = file.read(16384)
+    """Return the number of points the header of a .ply or .pcd promises, once its data are that long."""
     is_ply = path.suffix.lower() == ".ply"
-    if is_ply and not header.startswith(b"ply"):
+    kind, key, end = ("PLY", "element vertex", "end_header") if is_ply else ("PCD", "POINTS", "DATA")
+    with path.open("rb") as file:
+        head = file.read(16384)
+    if is_ply and not head.startswith(b"ply"):
         raise CloudError("not a PLY file (it does not begin with 'ply')")
-    key = b"element vertex " if is_ply else b"POINTS "
-    end = b"end_header" if is_ply else b"DATA "
-    lines = [line.strip() for line in header.split(b"\n")]
-    counts = [line[len(key) :] for line in lines if line.startswith(key)]
-    if not counts or not counts[0].isdigit() or not any(line.startswith(end) for line in lines):
-        raise CloudError(f"damaged {path.suffix[1:].upper()} header (no {key.decode().strip()!r} count before its end)")
-    return int(counts[0])
+    lines = head.split(b"\n")
+    last = next((row for row, line in enumerate(lines[:-1]) if line.startswith(end.encode())), None)
+    text = [line.decode("ascii", "replace").strip() for line in lines[: (last or 0) + 1]]
+    counts = [line[len(key) :].strip() for line in text if line.startswith(key)]
+    if last is None or not counts or not counts[0].isdigit():
+        raise CloudError(f"damaged {kind} header (no {key!r} count before {end!r})")
+    count = int(counts[0])
+    # open3d fills the rest of a cut file with whatever lies in memory, so its length is checked here.
+    with path.open("rb") as file:
+        file.seek(sum(len(line) + 1 for line in lines[: last + 1]))
+        data = file.read()
+    if any(line.split()[:2] in (["format", "ascii"], ["DATA", "ascii"]) for line in text):
+        held, needed, unit = len(data.split(b"\n")) - data.endswith(b"\n"), count, "lines"
+    else:
+        held, needed, unit = len(data), count * _ply_vertex_bytes(text) if is_ply else 1, "bytes"
+    if held < needed:
+        raise CloudError(f"damaged {kind} file: {count} points need {needed} {unit} and it holds {held}")
+    return count
+
+
+def _ply_vertex_bytes(header: list[str]) -> int:
+    """Return the number of bytes of one binary vertex, its list properties left out."""
+    size, inside = 0, False
+    for line in header:
+        words = line.split()
+        if words[:1] == ["element"]:
+            inside = words[1:2] == ["vertex"]
+        elif inside and words[:1] == ["property"] and len(words) == 3:
+            size += PLY_TYPE_BYTES.get(words[1], 1)
+    return size
+
+
+PLY_TYPE_BYTES = {
+    "char": 1,
+    "uchar": 1,
+    "short": 2,
+    "ushort": 2,
+    "int": 4,
+    "uint": 4,
+    "float": 4,
+    "double": 8,
+}
+PLY_TYPE_BYTES |= {"int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "float32": 4}
+PLY_TYPE_BYTES |= {"float64": 8}
 
 
 def _first_line(error: BaseException) -> str:

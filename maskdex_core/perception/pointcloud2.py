@@ -16,7 +16,16 @@ from maskdex_core.perception.cloud import MAX_POINTS, Cloud
 
 # sensor_msgs/PointField constants
 TYPE_CODES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
-TYPE_NAMES = {1: "int8", 2: "uint8", 3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "float32", 8: "float64"}
+TYPE_NAMES = {
+    1: "int8",
+    2: "uint8",
+    3: "int16",
+    4: "uint16",
+    5: "int32",
+    6: "uint32",
+    7: "float32",
+    8: "float64",
+}
 COLOR_TYPES = (6, 7, 5)  # four bytes, however they are labelled
 
 
@@ -77,7 +86,9 @@ def _checked_layout(message: Any) -> _Layout:
     # An unorganised cloud is one row; publishers often leave its row_step unset.
     row_step = width * point_step if height == 1 else int(message.row_step)
     if row_step < width * point_step:
-        raise CloudError(f"PointCloud2 row_step {row_step} is shorter than width {width} x point_step {point_step}")
+        raise CloudError(
+            f"PointCloud2 row_step {row_step} is shorter than width {width} x point_step {point_step}"
+        )
     return _Layout(height, width, point_step, row_step, ">" if message.is_bigendian else "<")
 
 
@@ -148,5 +159,3 @@ def pack_xyzrgb(points: NDArray[np.floating], rgb: NDArray[np.uint8]) -> NDArray
     packed["xyz"] = points
     packed["bgra"][:, 2::-1] = rgb
     return packed.view(np.uint8)
-
-

@@ -98,14 +98,16 @@ def cast_rays(
     import open3d
 
     scene = open3d.t.geometry.RaycastingScene()
+    tensor: Any = open3d.core.Tensor
     for mesh in meshes:
         vertices = np.ascontiguousarray(mesh.vertices, dtype=np.float32)
-        scene.add_triangles(vertices, np.ascontiguousarray(mesh.faces, dtype=np.uint32))
+        faces = np.ascontiguousarray(mesh.faces, dtype=np.uint32)
+        scene.add_triangles(tensor(vertices), tensor(faces))
     origin = np.asarray(base_from_camera[:3, 3], dtype=np.float64)
     # Directions have unit length along the optical axis, so the ray parameter is the depth.
     directions = pixel_rays(K, size) @ base_from_camera[:3, :3].T
     rays = np.concatenate((np.broadcast_to(origin, directions.shape), directions), axis=-1)
-    answer = scene.cast_rays(open3d.core.Tensor(rays.astype(np.float32)))
+    answer = scene.cast_rays(tensor(rays.astype(np.float32)))
     depth = answer["t_hit"].numpy().astype(np.float64)
     mesh = answer["geometry_ids"].numpy().astype(np.int64)
     mesh[~np.isfinite(depth)] = -1
@@ -115,7 +117,7 @@ def cast_rays(
         second = origin + baseline * base_from_camera[:3, 0]
         # Stop a little short of the surface, which must not shade itself.
         rays = np.concatenate((np.broadcast_to(second, points.shape), points - second), axis=-1)
-        blocked = scene.test_occlusions(open3d.core.Tensor(rays.astype(np.float32)), tfar=0.995)
+        blocked = scene.test_occlusions(tensor(rays.astype(np.float32)), tfar=0.995)
         shadow = blocked.numpy() & np.isfinite(depth)
     return Hits(depth, answer["primitive_normals"].numpy(), mesh, shadow)
 
@@ -159,10 +161,10 @@ def _grain(rng: np.random.Generator, size: tuple[int, ...], correlation: float) 
 
 def _depth_steps(depth: NDArray[np.float64], width: int) -> NDArray[np.bool_]:
     """Mark pixels within `width` of a jump in depth (2 cm and more)."""
-    window = 2 * width + 1
     inverse = 1.0 / depth  # a slanted plane is linear in inverse depth, so its bend is zero
     bend = np.abs(ndimage.laplace(inverse))
-    return ndimage.binary_dilation(bend > 0.02 * inverse**2, iterations=max(1, window // 2))
+    near = ndimage.binary_dilation(bend > 0.02 * inverse**2, iterations=max(1, width))
+    return np.asarray(near, dtype=bool)
 
 
 def _blobs(rng: np.random.Generator, size: tuple[int, ...], share: float) -> NDArray[np.bool_]:

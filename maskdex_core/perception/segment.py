@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.cloud import Cloud
@@ -99,7 +99,10 @@ def segment(
     up = None if cloud.base_from_camera is None else cloud.base_from_camera[2, :3]
     table = find_table(camera_points, up, config.table)
     base_from_camera = assumed_base(table) if cloud.base_from_camera is None else cloud.base_from_camera
-    rotation, translation = base_from_camera[:3, :3].astype(np.float32), base_from_camera[:3, 3].astype(np.float32)
+    rotation, translation = (
+        base_from_camera[:3, :3].astype(np.float32),
+        base_from_camera[:3, 3].astype(np.float32),
+    )
     points = camera_points @ rotation.T + translation
     heights = table.heights(camera_points)
     above = np.flatnonzero(_above_table(points, heights, table, config))
@@ -127,7 +130,9 @@ def assumed_base(table: TablePlane) -> NDArray[np.float64]:
 def _checked_near(values: Sequence[float]) -> NDArray[np.float64]:
     near = np.asarray(values, dtype=np.float64)
     if near.shape != (3,) or not np.isfinite(near).all():
-        raise CloudError(f"object_near is {list(values)}; expected three finite numbers x y z in base (metres)")
+        raise CloudError(
+            f"object_near is {list(values)}; expected three finite numbers x y z in base (metres)"
+        )
     return near
 
 
@@ -226,7 +231,7 @@ def estimate_normals(
     _, inverse = voxel_groups(points, voxel)
     centers = cell_means(points, inverse, np.bincount(inverse))  # (V, 3)
     count = min(neighbours, len(centers))
-    nearby = centers[cKDTree(centers).query(centers, k=count)[1].reshape(len(centers), count)]  # (V, k, 3)
+    nearby = centers[KDTree(centers).query(centers, k=count)[1].reshape(len(centers), count)]  # (V, k, 3)
     centred = nearby - nearby.mean(axis=1, keepdims=True)
     _, vectors = np.linalg.eigh(np.einsum("vki,vkj->vij", centred, centred))
     normals = vectors[:, :, 0]

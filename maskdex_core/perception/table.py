@@ -59,8 +59,9 @@ def find_table(
 ) -> TablePlane:
     """Find the table by RANSAC and refine it by least squares on its inliers.
 
-    A deterministic numpy RANSAC on a subsample; measured on VGA captures it takes a tenth of
-    open3d's `segment_plane`, and needs no import of open3d.
+    An own RANSAC because hypotheses must be level and wide, a result must repeat, and open3d takes
+    seconds to import. On a VGA capture it takes 6 ms of one core where open3d's `segment_plane`
+    takes 37 ms on the same points, and 6 + 5 ms on a copy thinned to 3 mm.
 
     Args:
         points: (N, 3) metres, camera frame, finite.
@@ -71,7 +72,9 @@ def find_table(
     """
     config = config or TableConfig()
     rng = np.random.default_rng(0)
-    sample = points[rng.choice(len(points), min(config.sample, len(points)), replace=False)].astype(np.float64)
+    sample = points[rng.choice(len(points), min(config.sample, len(points)), replace=False)].astype(
+        np.float64
+    )
     axis = OPTICAL_UP if up is None else up
     limit = np.cos(config.max_tilt_assumed if up is None else config.max_tilt_known)
     remaining, found = sample, []

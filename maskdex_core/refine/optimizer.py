@@ -6,6 +6,7 @@ Serves sampling (few steps, near the tokens), synthesis (many steps, far) and re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -54,6 +55,7 @@ def refine(
     active: Tensor | None = None,
     movable: Tensor | None = None,
     hold_palm: bool = False,
+    attraction: Callable[[HandPose], Tensor] | None = None,
 ) -> RefineResult:
     """Minimise the contact energy from `start`.
 
@@ -64,6 +66,7 @@ def refine(
         active: (B, C) links that should touch; by default those that nearly do.
         movable: (J,) bool, joints that may move; by default all.
         hold_palm: keep the palm where it is.
+        attraction: a further energy (B,) of a configuration, such as fingertip goals.
     """
     if active is None:
         active = nearly_touching(energy, start, config.attract)
@@ -85,7 +88,10 @@ def refine(
             group["lr"] = rate * decay
         optimizer.zero_grad(set_to_none=True)
         pose = HandPose(joints, rotation_from_columns(columns), translation)
-        energy(pose, start, active, force).total(config.weights).sum().backward()
+        cost = energy(pose, start, active, force).total(config.weights).sum()
+        if attraction is not None:
+            cost = cost + attraction(pose).sum()
+        cost.backward()
         if frozen is not None and joints.grad is not None:
             joints.grad[:, frozen] = 0.0
         optimizer.step()

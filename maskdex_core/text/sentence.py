@@ -41,8 +41,10 @@ def load_sentence(name: str) -> CachedEncoder:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise TextError("MiniLM needs the package sentence-transformers") from error
+    disable_progress_bar()  # loading takes a moment; its bar would mix with the caller's output
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True).eval()
 
     def embed(texts: list[str]) -> Tensor:

@@ -12,7 +12,13 @@ TEXTS = ("grasp it by the handle", "wrap the hand around it", "hand it over", "l
 
 
 def random_dataset(
-    hand: HandSurface, grasps: int, points: int = 512, objects: int = 4, unseen: int = 0, seed: int = 0
+    hand: HandSurface,
+    grasps: int,
+    points: int = 512,
+    objects: int = 4,
+    texts: int = 4,
+    unseen: int = 0,
+    seed: int = 0,
 ) -> GraspDataset:
     """Make G grasps with uniform joints and palms 5 to 15 cm from the centre of an ellipsoid.
 
@@ -20,7 +26,8 @@ def random_dataset(
         hand: gives joint names and limits.
         grasps: number of grasps G.
         points: surface points an object.
-        objects: number of objects.
+        objects: number of objects; grasps take them in turn.
+        texts: number of distinct texts; grasps take them in turn.
         unseen: how many of the grasps are marked as unseen.
         seed: of everything drawn.
     """
@@ -40,11 +47,11 @@ def random_dataset(
     translation = direction * (0.05 + 0.1 * torch.rand(grasps, 1, generator=generator))
     names = tuple(surfaces)
     rows = range(grasps)
-    return GraspDataset._of(
+    return GraspDataset.from_table(
         {
             "object": [names[row % objects] for row in rows],
             "split": ["unseen" if row < unseen else "train" for row in rows],
-            "texts": [[TEXTS[row % len(TEXTS)]] for row in rows],
+            "texts": [[_text(row % texts)] for row in rows],
             "joints": list(joints.numpy()),
             "palm_translation": list(translation.numpy()),
             "palm_rotation": list(rotation.flatten(1).numpy()),
@@ -53,3 +60,7 @@ def random_dataset(
         tuple(hand.joint_names),
         {"version": "random"},
     )
+
+
+def _text(index: int) -> str:
+    return f"{TEXTS[index % len(TEXTS)]}, way {index // len(TEXTS)}"

@@ -163,6 +163,7 @@ def train_transformer(
     encoder: TextEncoder | None = None,
     info: dict[str, Any] | None = None,
     card: str = "",
+    dtype: torch.dtype = torch.float16,
 ) -> Path:
     """Train stage 2 on the tokenizer in `out`/tokenizer and leave the checkpoint in `out`/model.
 
@@ -171,6 +172,7 @@ def train_transformer(
         encoder: text encoder; the one the configuration names if None.
         info: facts for the checkpoint's config.json (data version, commit).
         card: text of the checkpoint's card.md.
+        dtype: of the stored weights; the state file keeps them in full.
 
     Returns:
         The checkpoint folder, which `GraspModel.load` reads.
@@ -191,7 +193,7 @@ def train_transformer(
     logger.info("transformer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
     run.run(resume)
     folder = Path(out) / "model"
-    model.eval().save(folder, card, torch.float32)
+    model.eval().save(folder, card, dtype)
     return folder
 
 

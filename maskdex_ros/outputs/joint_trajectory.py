@@ -63,7 +63,7 @@ def controller_message(trajectory: Any) -> JointTrajectory:
         for part in (trajectory.positions, trajectory.velocities, trajectory.accelerations)
     ]
     _check_form(names, times, parts)
-    first = int(times[0] <= 0.0)
+    first = int(times[0] == 0.0)
     times, parts = times[first:], [part[first:] for part in parts]
     if len(times) == 0 or times[0] <= 0.0 or np.any(np.diff(np.round(times * 1e9)) <= 0):
         raise RobotError(f"trajectory of {names[0]}..: times must increase strictly from above 0 s")

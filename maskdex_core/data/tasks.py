@@ -1,0 +1,147 @@
+"""Which tasks a grasp truly satisfies, and in which words: read from `config/tasks.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from maskdex_core.config import from_mapping, read_yaml
+from maskdex_core.errors import DatasetError, unknown_choice
+from maskdex_core.resources import resource_path
+
+MOSTLY = 0.6  # share of contacts that must lie on the parts a task names
+DIGITS = {"th": "thumb", "ff": "index finger", "mf": "middle finger", "rf": "ring finger", "lf": "little finger"}
+
+
+@dataclass(frozen=True)
+class TaskRule:
+    """What a task asks of a grasp.
+
+    Attributes:
+        touch: parts that must carry most contacts; empty for any.
+        free: parts that must not be touched.
+        fingers: least number of digits in contact.
+        needs: a part that must be touched at all.
+        low: contacts lie in the lower half of the object.
+        from_above: the palm is above the contacts.
+    """
+
+    touch: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    fingers: int = 2
+    needs: str = ""
+    low: bool = False
+    from_above: bool = False
+
+
+@dataclass(frozen=True)
+class GraspFacts:
+    """What decides about tasks: contact links and parts in pairs, heights as a share of the object's."""
+
+    family: str
+    contact_links: tuple[str, ...]
+    contact_parts: tuple[str, ...]
+    palm_height: float
+    contact_height: float
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names, the verb of use, and rules by task."""
+
+    names: tuple[str, ...]
+    use: str
+    tasks: dict[str, Any] = field(default_factory=dict)
+
+
+class TaskBook:
+    """The tasks, their texts and the families' rules."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.texts: dict[str, list[str]] = content["tasks"]
+        self.families = {name: from_mapping(Family, data, f"tasks: {name}") for name, data in content["families"].items()}
+        self._common = {name: from_mapping(TaskRule, rule) for name, rule in content["any_family"].items()}
+        self._rules = {name: self._family_rules(name, family) for name, family in self.families.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tasks."""
+        return tuple(self.texts)
+
+    def satisfied(self, facts: GraspFacts) -> tuple[str, ...]:
+        """Return the tasks that a grasp satisfies, by its contacts.
+
+        Raises:
+            DatasetError: when the family is unknown.
+        """
+        if facts.family not in self._rules:
+            raise DatasetError(unknown_choice("object family", facts.family, self._rules))
+        return tuple(task for task, rule in self._rules[facts.family].items() if _fits(rule, facts))
+
+    def rule(self, family: str, task: str) -> TaskRule:
+        """Return what a task asks on a family."""
+        return self._rules[family][task]
+
+    def write(self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+        """Return `count` or more different texts for a grasp, over all of its tasks."""
+        family = self.families[facts.family]
+        lines = {
+            self._fill(template, facts, family, task, str(rng.choice(family.names)))
+            for task in tasks
+            for template in self.texts[task]
+            if "{free}" not in template or self.rule(facts.family, task).free
+        }
+        ordered = sorted(lines)
+        return [ordered[i] for i in rng.permutation(len(ordered))[:count]]
+
+    def _fill(self, template: str, facts: GraspFacts, family: Family, task: str, name: str) -> str:
+        parts = list(facts.contact_parts)
+        part = max(sorted(set(parts)), key=parts.count)
+        free = self.rule(facts.family, task).free
+        return template.format(object=name, part=part, digits=digits_text(facts.contact_links), use=family.use,
+                               free=free[0] if free else "")  # fmt: skip
+
+    def _family_rules(self, name: str, family: Family) -> dict[str, TaskRule]:
+        for task in family.tasks:
+            if task not in self.texts:
+                raise DatasetError(f"tasks: {name}: {unknown_choice('task', task, self.texts)}")
+        own = {task: from_mapping(TaskRule, rule, f"tasks: {name}") for task, rule in family.tasks.items()}
+        return {**self._common, **own}
+
+
+@lru_cache(maxsize=1)
+def load_tasks() -> TaskBook:
+    """Return the shipped tasks."""
+    return TaskBook(read_yaml(resource_path("config/tasks.yaml")))
+
+
+def digits_in_contact(contact_links: Sequence[str]) -> list[str]:
+    """Return the digits that touch, thumb first."""
+    codes = {link.removeprefix("rh_")[:2] for link in contact_links}
+    return [name for code, name in DIGITS.items() if code in codes]
+
+
+def digits_text(contact_links: Sequence[str]) -> str:
+    """Return the digits as words: "thumb, index finger and middle finger"."""
+    digits = digits_in_contact(contact_links)
+    if len(digits) < 2:
+        return "".join(digits) or "palm"
+    return ", ".join(digits[:-1]) + " and " + digits[-1]
+
+
+def _fits(rule: TaskRule, facts: GraspFacts) -> bool:
+    parts = facts.contact_parts
+    if not parts or any(part in rule.free for part in parts):
+        return False
+    on_touch = sum(part in rule.touch for part in parts) / len(parts)
+    return (
+        (not rule.touch or on_touch >= MOSTLY)
+        and len(digits_in_contact(facts.contact_links)) >= rule.fingers
+        and (not rule.needs or rule.needs in parts)
+        and (not rule.low or facts.contact_height < 0.5)
+        and (not rule.from_above or facts.palm_height > facts.contact_height)
+    )

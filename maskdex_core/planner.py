@@ -1,0 +1,280 @@
+"""`Planner`: a cloud and a sentence in, a checked robot trajectory out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from maskdex_core.errors import ConfigError, PlanCancelled, PlanRejected, RobotError
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands.model import HandModel
+from maskdex_core.motion.arm import Arm
+from maskdex_core.motion.phases import plan_motion
+from maskdex_core.motion.types import RobotState, RobotTrajectory, Verdict
+from maskdex_core.motion.verdict import check_trajectory
+from maskdex_core.perception.cloud import Cloud
+from maskdex_core.perception.segment import Scene, segment
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.plan import Candidate, Plan
+from maskdex_core.planning.proposals import Proposals, propose, refine_grasps
+from maskdex_core.planning.robot import Robot
+from maskdex_core.refine.optimizer import RefineConfig
+
+__all__ = ["Plan", "Planner", "PlannerConfig"]
+
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """What a planner is made of.
+
+    Attributes:
+        hand, arm: names of shipped ones, or paths of their YAML.
+        checkpoint: folder of the grasp model; None for the shipped one.
+        samples: grasps drawn for a plan.
+        tries: candidates whose motion is planned before giving up.
+        seed: repeats every plan; None draws a new seed each time.
+        object_near: (x, y, z) m in base; of several objects the nearest is grasped.
+        speed_scale: share of the joint limits used, in (0, 1].
+        approach: m of straight way before the grasp. lift: m straight up after it.
+        refine: contact refinement of the samples.
+    """
+
+    hand: str = "freedom_v2"
+    arm: str = "xarm7"
+    checkpoint: str | None = None
+    samples: int = 16
+    tries: int = 16
+    seed: int | None = None
+    object_near: tuple[float, float, float] | None = None
+    speed_scale: float = 0.3
+    approach: float = 0.08
+    lift: float = 0.12
+    refine: RefineConfig = field(default_factory=RefineConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.speed_scale <= 1:
+            raise ConfigError(f"speed_scale {self.speed_scale} is out of range; expected above 0, at most 1")
+        for name in ("samples", "tries"):
+            if not 1 <= getattr(self, name) <= 256:
+                raise ConfigError(f"{name} {getattr(self, name)} is out of range; expected 1 to 256")
+
+
+class _Run:
+    """The clock and the stop button of one plan."""
+
+    def __init__(self, should_cancel: Callable[[], bool] | None, on_stage: Stage | None) -> None:
+        self.timings: dict[str, float] = {}
+        self._should_cancel, self._on_stage = should_cancel, on_stage
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; it does not begin once the caller has cancelled."""
+        self.check()
+        if self._on_stage:
+            self._on_stage(name)
+        begun = time.perf_counter()
+        yield
+        self.timings[name] = self.timings.get(name, 0.0) + 1e3 * (time.perf_counter() - begun)
+
+    def check(self) -> None:
+        """Raise PlanCancelled once the caller asked to stop."""
+        if self._should_cancel and self._should_cancel():
+            raise PlanCancelled("the plan was cancelled")
+
+
+class Planner:
+    """Loads once, plans many times; one thread at a time."""
+
+    def __init__(self, config: PlannerConfig | None = None) -> None:
+        """Load hand, arm and checkpoint.
+
+        Raises:
+            HandError, RobotError, CheckpointError, ConfigError: when one of them cannot be used.
+        """
+        self.config = config or PlannerConfig()
+        self._target = HandModel.load(self.config.hand)
+        self._shadow = HandModel.load("shadow")
+        self._robot = Robot(Arm.load(self.config.arm), self._target)
+        self._model = GraspModel.load(self.config.checkpoint)
+
+    @property
+    def arm_joint_names(self) -> tuple[str, ...]:
+        """Joints of the arm, in the order of its trajectories."""
+        return self._robot.arm.joint_names
+
+    @property
+    def hand_joint_names(self) -> tuple[str, ...]:
+        """Driven joints of the hand, in the order of its trajectories."""
+        return self._target.joint_names
+
+    def warm_up(self) -> None:
+        """Load the text encoder and run the network once, so that the first plan is not slow."""
+        points = torch.nn.functional.normalize(torch.randn(256, 3), dim=-1) * 0.04
+        self._model.sample(points, "hold the ball", n=self.config.samples)
+
+    def plan(
+        self, cloud: Cloud, text: str, state: RobotState | None = None, seed: int | None = None,
+        should_cancel: Callable[[], bool] | None = None, on_stage: Stage | None = None,
+    ) -> Plan:  # fmt: skip
+        """Plan a grasp for a task text.
+
+        Args:
+            cloud: of the scene. text: what to do with the object.
+            state: where the robot stands; None for its home pose.
+            seed: repeats the plan. should_cancel: asked between stages. on_stage: told each stage.
+
+        Returns:
+            A plan with status "ok", or "rejected" when no candidate has a safe motion.
+
+        Raises:
+            MaskdexError: on input that cannot be planned on; PlanCancelled when cancelled.
+        """
+        run = _Run(should_cancel, on_stage)
+        seed = self._seed(seed)
+        with run.stage("text"):
+            embedding = self._model.embed(text)
+        with run.stage("segment"):
+            scene = segment(cloud, self.config.object_near)
+        with run.stage("complete"):
+            geometry = ObjectGeometry.from_scene(scene)
+        with run.stage("sample"):
+            generator = torch.Generator().manual_seed(seed)
+            grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
+        with run.stage("refine"):
+            grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine)
+        return self._finish(run, text, seed, scene, geometry, grasps, state)
+
+    def resample(
+        self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,
+        seed: int | None = None, should_cancel: Callable[[], bool] | None = None, on_stage: Stage | None = None,
+    ) -> Plan:  # fmt: skip
+        """Draw some parts of a plan's Shadow grasp anew; all other joints of it, and the palm, stay.
+
+        Args:
+            plan: what to edit. parts: among palm, thumb, index, middle, ring, little.
+            text: the new task text; None keeps the old one. Others: as in `plan`.
+
+        Raises:
+            UsageError: on an unknown part. MaskdexError: as in `plan`.
+        """
+        run = _Run(should_cancel, on_stage)
+        seed, text = self._seed(seed), text or plan.text
+        names = self._model.part_names
+        with run.stage("sample"):
+            rows = [plan.chosen] * self.config.samples
+            generator = torch.Generator().manual_seed(seed)
+            grasps = self._model.edit(
+                plan.grasps.index(rows), parts, plan.geometry.points, text, generator=generator
+            )
+        with run.stage("refine"):
+            edited = torch.tensor([names[int(part)] in parts for part in self._shadow.joint_part])
+            palm = "palm" in parts
+            grasps = refine_grasps(
+                self._shadow, grasps, plan.geometry, self.config.refine, None if palm else edited, not palm
+            )
+        return self._finish(run, text, seed, plan.scene, plan.geometry, grasps, state or plan.start)
+
+    def verdict(self, plan: Plan, state: RobotState) -> Verdict:
+        """Judge a plan's trajectory again, from where the robot stands now."""
+        if plan.trajectory is None:
+            return Verdict(False, (plan.reason,))
+        world = self._robot.world(plan.object_points, plan.scene.table_height)
+        return check_trajectory(plan.trajectory, self._robot.arm, self._robot.hand_limits, state, world)
+
+    # ------------------------------------------------------------------ inside
+    def _seed(self, seed: int | None) -> int:
+        if seed is None:
+            seed = self.config.seed
+        return int(np.random.default_rng().integers(1 << 31)) if seed is None else int(seed)
+
+    def _finish(
+        self, run: _Run, text: str, seed: int, scene: Scene, geometry: ObjectGeometry, grasps: GraspBatch,
+        state: RobotState | None,
+    ) -> Plan:  # fmt: skip
+        with run.stage("retarget"):
+            made = propose(self._shadow, self._target, grasps, geometry, self.config.approach)
+        start = state or self._robot.home()
+        with run.stage("motion"):
+            candidates, chosen, trajectory = self._first_safe(run, made, geometry, scene, start)
+        best = candidates[chosen]
+        skin = self._robot.hand_points(best.joints, best.palm_pose)
+        parts = self._target.surface_part.numpy()
+        arm_points = None
+        if trajectory is not None:
+            close_start = int(np.searchsorted(trajectory.arm.times, trajectory.phases["close"][0]))
+            arm_points = self._robot.arm_points(trajectory.arm.positions[close_start])
+        run.timings["total"] = sum(run.timings.values())
+        return Plan(
+            status="ok" if trajectory is not None else "rejected",
+            reason="" if trajectory is not None else _why(candidates),
+            text=text, seed=seed, scene=scene, geometry=geometry, grasps=made.grasps, candidates=candidates,
+            chosen=chosen, start=start, trajectory=trajectory, hand_name=self._target.name,
+            hand_joint_names=self._target.joint_names,
+            target_hand_points={name: skin[parts == i] for i, name in enumerate(self._target.part_names)},
+            arm_points=arm_points, timings_ms=run.timings, model=self._model_facts(),
+        )  # fmt: skip
+
+    def _first_safe(
+        self, run: _Run, made: Proposals, geometry: ObjectGeometry, scene: Scene, start: RobotState
+    ) -> tuple[tuple[Candidate, ...], int, RobotTrajectory | None]:
+        """Plan motion for the candidates, best first, until one passes the verdict."""
+        world = self._robot.world(np.asarray(scene.object_points, np.float64), scene.table_height)
+        candidates = list(_candidates(made, geometry))
+        for index, candidate in enumerate(candidates[: self.config.tries]):
+            run.check()
+            targets = self._robot.targets(
+                candidate.palm_pose, candidate.approach, self.config.approach, self.config.lift,
+                candidate.pregrasp, candidate.joints, candidate.squeeze,
+            )  # fmt: skip
+            try:
+                trajectory = plan_motion(
+                    self._robot.arm, self._robot.hand_limits, start, targets, world, self.config.speed_scale
+                )
+            except PlanRejected as error:
+                candidates[index] = replace(candidate, verdict="rejected", reason="; ".join(error.reasons))
+                continue
+            candidates[index] = replace(candidate, verdict="ok")
+            return tuple(candidates), index, trajectory
+        return tuple(candidates), 0, None
+
+    def _model_facts(self) -> dict[str, str]:
+        info = self._model.info
+        return {key: str(info.get(key, "unknown")) for key in ("name", "data", "commit")}
+
+
+def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate]:
+    target, confidence = made.target, made.grasps.confidence
+    for row in range(len(made.cost)):
+        pose = np.eye(4)
+        pose[:3, :3] = _orthonormal(target.pose.rotation[row].double().numpy())
+        pose[:3, 3] = target.pose.translation[row].double().numpy() + geometry.center
+        yield Candidate(
+            pose, target.pose.joints[row].double().numpy(), target.pregrasp[row].double().numpy(),
+            target.squeeze[row].double().numpy(), made.approach[row].double().numpy(),
+            0.0 if confidence is None else float(confidence[row]), float(made.cost[row]),
+        )  # fmt: skip
+
+
+def _orthonormal(rotation: np.ndarray) -> np.ndarray:
+    """Return the nearest rotation: float32 sums drift from it by 1e-6."""
+    u, _, vt = np.linalg.svd(rotation)
+    return u @ vt
+
+
+def _why(candidates: Sequence[Candidate]) -> str:
+    """Return how many candidates failed, and the most frequent kind of reason with an example."""
+    rejected = [candidate.reason for candidate in candidates if candidate.verdict == "rejected"]
+    if not rejected:
+        raise RobotError("no candidate was tried")
+    kinds = [reason.split(":")[0] for reason in rejected]
+    common = max(set(kinds), key=kinds.count)
+    example = next(reason for reason in rejected if reason.startswith(common))
+    return f"{len(rejected)} of {len(candidates)} candidates have no safe motion; most often {example}"

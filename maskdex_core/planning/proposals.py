@@ -1,0 +1,109 @@
+"""Grasp proposals: tokens → contact on the Shadow hand → contact on the target hand → a ranking.
+
+Index legend: K proposals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands.model import HandModel
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.refine.approach import approach_direction
+from maskdex_core.refine.energy import ContactEnergy
+from maskdex_core.refine.optimizer import RefineConfig, refine
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.squeeze import Closing, solve_closing
+from maskdex_core.retarget.retarget import Retargeted, retarget, touching_fingers
+
+CONFIDENCE_WEIGHT = 0.1  # a little: energy ranks far better than the network's confidence
+CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """K grasps, best first, object frame.
+
+    Attributes:
+        grasps: refined Shadow grasps with tokens, confidences, pre-grasp, squeeze and score.
+        target: the same grasps on the target hand.
+        approach: (K, 3) unit direction of the straight approach.
+        cost: (K,) what ranked them, lower is better.
+    """
+
+    grasps: GraspBatch
+    target: Retargeted
+    approach: Tensor
+    cost: Tensor
+
+
+def pose_of(grasps: GraspBatch) -> HandPose:
+    """Return a batch's configurations."""
+    return HandPose(grasps.joints, grasps.palm_rotation, grasps.palm_translation)
+
+
+def refine_grasps(
+    hand: HandModel, grasps: GraspBatch, geometry: ObjectGeometry, config: RefineConfig,
+    movable: Tensor | None = None, hold_palm: bool = False,
+) -> GraspBatch:  # fmt: skip
+    """Bring sampled grasps into contact and solve their closing; the score is minus the energy.
+
+    Args:
+        movable: (22,) bool, joints that may move (an edit's fingers); None for all.
+        hold_palm: keep the palm where it is.
+    """
+    energy = ContactEnergy(hand, geometry.sdf, geometry.table_height)
+    made = refine(energy, pose_of(grasps), config, movable=movable, hold_palm=hold_palm)
+    closing = solve_closing(energy, made.pose)
+    return grasps.replace(
+        joints=made.pose.joints,
+        palm_rotation=made.pose.rotation,
+        palm_translation=made.pose.translation,
+        pregrasp=closing.pregrasp,
+        squeeze=closing.squeeze,
+        score=-(made.energy + closing.residual),
+    )
+
+
+def propose(
+    shadow: HandModel, target: HandModel, grasps: GraspBatch, geometry: ObjectGeometry, approach_distance: float
+) -> Proposals:
+    """Retarget refined Shadow grasps and rank them by what the target hand would do."""
+    shadow_energy = ContactEnergy(shadow, geometry.sdf, geometry.table_height)
+    energy = ContactEnergy(target, geometry.sdf, geometry.table_height)
+    if target.name == shadow.name:
+        made = _as_is(shadow_energy, grasps)
+    else:
+        touch = touching_fingers(shadow_energy, pose_of(grasps))
+        made = retarget(shadow, pose_of(grasps), energy, touch)
+    open_hand = replace(made.pose, joints=made.pregrasp)
+    direction, crowding = approach_direction(energy, open_hand, approach_distance)
+    cost = made.energy + made.residual + CROWDING_WEIGHT * crowding
+    if grasps.confidence is not None:
+        cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
+    order = cost.argsort()
+    return Proposals(grasps.index(order), _reordered(made, order), direction[order], cost[order])
+
+
+def _as_is(energy: ContactEnergy, grasps: GraspBatch) -> Retargeted:
+    """The target hand is the Shadow hand: nothing to map."""
+    pose = pose_of(grasps)
+    closing: Closing = solve_closing(energy, pose)
+    hand = energy.hand
+    score = grasps.score if grasps.score is not None else torch.zeros(len(pose))
+    error = torch.zeros(len(pose), len(hand.finger_names))
+    return Retargeted(
+        pose, closing.pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, hand.finger_names,
+        energy.penetration(pose),
+    )  # fmt: skip
+
+
+def _reordered(made: Retargeted, order: Tensor) -> Retargeted:
+    return Retargeted(
+        made.pose[order], made.pregrasp[order], made.squeeze[order], made.energy[order], made.residual[order],
+        made.tip_error[order], made.fingers, made.penetration[order],
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""Arm and hand as one robot: limits, spheres, and motion targets of a grasp."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from maskdex_core.hands.model import HandModel
+from maskdex_core.motion.arm import Arm
+from maskdex_core.motion.collision import World
+from maskdex_core.motion.hand import hand_limits, hand_spheres
+from maskdex_core.motion.types import MotionTargets, RobotState
+
+
+class Robot:
+    """An arm with a hand on its flange."""
+
+    def __init__(self, arm: Arm, hand: HandModel) -> None:
+        self.arm, self.hand = arm, hand
+        self.hand_limits, self._spheres = hand_limits(hand), hand_spheres(hand)
+        self._flange_from_palm = hand.flange_from_palm()
+
+    def home(self) -> RobotState:
+        """Return the arm's home pose with the hand open."""
+        opened = np.clip(np.zeros(len(self.hand.joint_names)), self.hand_limits.lower, self.hand_limits.upper)
+        return RobotState(self.arm.joint_names, self.arm.home, self.hand.joint_names, opened)
+
+    def world(self, object_points: np.ndarray, table_height: float) -> World:
+        """Return what the robot must not hit: object points (M, 3) m and the table, base frame."""
+        return World(object_points, table_height, self._spheres)
+
+    def targets(
+        self, base_from_palm: np.ndarray, approach: np.ndarray, stand_off: float, lift: float,
+        pregrasp: np.ndarray, grasp: np.ndarray, squeeze: np.ndarray,
+    ) -> MotionTargets:  # fmt: skip
+        """Return flange poses and hand joints of one grasp.
+
+        Args:
+            base_from_palm: (4, 4). approach: (3,) unit direction toward the grasp, base frame.
+            stand_off, lift: m. pregrasp, grasp, squeeze: (J,) rad.
+        """
+        grasp_pose = base_from_palm @ np.linalg.inv(self._flange_from_palm)
+        approach_pose, lift_pose = grasp_pose.copy(), grasp_pose.copy()
+        approach_pose[:3, 3] -= stand_off * approach
+        lift_pose[2, 3] += lift
+        lower, upper = self.hand_limits.lower, self.hand_limits.upper
+        clipped = [np.clip(joints, lower, upper) for joints in (pregrasp, grasp, squeeze)]
+        return MotionTargets(approach_pose, grasp_pose, lift_pose, *clipped)
+
+    def arm_points(self, positions: np.ndarray) -> np.ndarray:
+        """Return the origins (L, 3) m of the arm's links at joint positions (7,), base frame."""
+        return self.arm.link_transforms(positions[None])[0, :, :3, 3]
+
+    def hand_points(self, joints: np.ndarray, base_from_palm: np.ndarray) -> np.ndarray:
+        """Return the hand's skin (2000, 3) m in base."""
+        with torch.no_grad():
+            local = self.hand.surface_points(torch.as_tensor(joints, dtype=torch.float32)[None])[0].double().numpy()
+        return local @ base_from_palm[:3, :3].T + base_from_palm[:3, 3]

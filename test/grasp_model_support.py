@@ -1,0 +1,76 @@
+"""Tiny grasp models on the real Shadow hand, for tests of model and training."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import torch
+
+from maskdex_core.grasp import (
+    GraspModel,
+    HandLayout,
+    ModelConfig,
+    SamplingConfig,
+    TokenizerConfig,
+    TransformerConfig,
+)
+from maskdex_core.hands import HandModel
+from maskdex_core.training import ExperimentConfig, StageConfig
+
+TEXT_DIM = 8
+
+
+class FakeEncoder:
+    """Unit vectors that depend on the text and on nothing else."""
+
+    name, dim = "fake", TEXT_DIM
+
+    def encode(self, texts):
+        seeds = [sum(text.encode()) for text in texts]
+        rows = [torch.randn(TEXT_DIM, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+@lru_cache(maxsize=1)
+def shadow() -> HandModel:
+    return HandModel.load("shadow")
+
+
+def tiny_config() -> ModelConfig:
+    return ModelConfig(
+        tokenizer=TokenizerConfig(
+            codes=32, code_dim=32, hand_points=96, encoder_widths=(16, 32), decoder_width=128, ema_decay=0.9
+        ),
+        transformer=TransformerConfig(
+            layers=2,
+            heads=4,
+            width=64,
+            dropout=0.1,
+            object_points=64,
+            object_widths=(16, 32),
+            text_dim=TEXT_DIM,
+            text_encoder="fake",
+        ),
+        sampling=SamplingConfig(steps=4),
+    )
+
+
+def tiny_experiment(**stage) -> ExperimentConfig:
+    settings = {"epochs": 4, "batch": 16, "learning_rate": 3e-3, "warmup_steps": 5, **stage}
+    return ExperimentConfig(
+        model=tiny_config(),
+        tokenizer_training=StageConfig(**settings),
+        transformer_training=StageConfig(**settings),
+    )
+
+
+def tiny_model(seed: int = 0, **transformer) -> GraspModel:
+    """A random model whose codebooks are filled, so that different tokens decode differently."""
+    torch.manual_seed(seed)
+    config = tiny_config()
+    config = dataclasses.replace(config, transformer=dataclasses.replace(config.transformer, **transformer))
+    model = GraspModel(config, HandLayout.of(shadow()), {"hand": "shadow", "data_version": "none"})
+    model.tokenizer.quantizer.codebook.normal_()
+    model.tokenizer.quantizer.step.fill_(1)
+    return model

@@ -1,0 +1,90 @@
+"""The bidirectional transformer: what it may and may not see."""
+
+import pytest
+import torch
+
+from maskdex_core.masked import BidirectionalTransformer, expected_codes
+
+POSITIONS, CODES = 6, 11
+
+
+def _network(**options) -> BidirectionalTransformer:
+    torch.manual_seed(0)
+    return BidirectionalTransformer(
+        POSITIONS, CODES, width=32, heads=4, layers=2, conditions=3, **options
+    ).eval()
+
+
+@pytest.fixture(params=[0, 5], ids=["table", "tied"])
+def network(request):
+    built = _network(code_dim=request.param)
+    if request.param:
+        built.tie_codes(torch.randn(POSITIONS, CODES, request.param))
+    return built
+
+
+def test_a_masked_token_changes_no_logit(network):
+    tokens = torch.randint(CODES, (4, POSITIONS))
+    conditions = torch.randn(4, 3, 32)
+    mask = torch.rand(4, POSITIONS) < 0.5
+    mask[:, 2] = True
+    other = torch.where(mask, (tokens + 1 + torch.randint(CODES - 1, tokens.shape)) % CODES, tokens)
+    assert torch.equal(network(tokens, mask, conditions), network(other, mask, conditions))
+
+
+def test_a_known_token_changes_the_logits_of_every_other_position(network):
+    tokens = torch.zeros(1, POSITIONS, dtype=torch.int64)
+    mask = torch.ones(1, POSITIONS, dtype=torch.bool)
+    mask[0, 0] = False
+    conditions = torch.randn(1, 3, 32)
+    change = (network(tokens, mask, conditions) - network(tokens + 1, mask, conditions)).abs().amax(-1)
+    assert (change > 1e-5).all()
+
+
+def test_every_condition_vector_is_read(network):
+    tokens = torch.zeros(1, POSITIONS, dtype=torch.int64)
+    mask = torch.ones(1, POSITIONS, dtype=torch.bool)
+    conditions = torch.randn(1, 3, 32)
+    base = network(tokens, mask, conditions)
+    for slot in range(3):
+        changed = conditions.clone()
+        changed[0, slot] += torch.randn(32)
+        assert (network(tokens, mask, changed) - base).abs().max() > 1e-5
+
+
+def test_rows_of_a_batch_do_not_mix(network):
+    tokens = torch.randint(CODES, (3, POSITIONS))
+    mask = torch.rand(3, POSITIONS) < 0.5
+    conditions = torch.randn(3, 3, 32)
+    together = network(tokens, mask, conditions)
+    alone = network(tokens[1:2], mask[1:2], conditions[1:2])
+    assert torch.allclose(together[1:2], alone, atol=1e-5)
+
+
+def test_tied_embeddings_follow_the_codebook():
+    network = _network(code_dim=5)
+    tokens = torch.zeros(1, POSITIONS, dtype=torch.int64)
+    seen = torch.zeros(1, POSITIONS, dtype=torch.bool)
+    conditions = torch.randn(1, 3, 32)
+    codebook = torch.randn(POSITIONS, CODES, 5)
+    network.tie_codes(codebook)
+    first = network(tokens, seen, conditions)
+    codebook[0, 0] *= -1.0
+    network.tie_codes(codebook)
+    assert (network(tokens, seen, conditions) - first).abs().max() > 1e-5
+
+
+def test_width_must_divide_by_heads():
+    with pytest.raises(ValueError, match="30 is not divisible by 4"):
+        BidirectionalTransformer(6, 8, width=30, heads=4, layers=1, conditions=1)
+
+
+def test_expected_code_of_a_sure_prediction_is_that_code():
+    codebook = torch.randn(POSITIONS, CODES, 5)
+    tokens = torch.randint(CODES, (4, POSITIONS))
+    logits = torch.full((4, POSITIONS, CODES), -50.0).scatter(-1, tokens.unsqueeze(-1), 50.0)
+    assert torch.allclose(
+        expected_codes(logits, codebook), codebook[torch.arange(POSITIONS), tokens], atol=1e-6
+    )
+    even = expected_codes(torch.zeros(1, POSITIONS, CODES), codebook)
+    assert torch.allclose(even[0], codebook.mean(1), atol=1e-6)

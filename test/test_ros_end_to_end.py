@@ -1,0 +1,69 @@
+"""The whole path with the real planner: bag → topics → node → plan → edit → trajectories."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
+
+from ros_support import Client, a_bag, node_command, process
+
+from maskdex_ros.bag import summarise
+from maskdex_ros.conversions import quaternion_from_rotation
+from maskdex_ros.environment import free_domain_id, ros_environment
+
+CHECKPOINT = Path(__file__).resolve().parent.parent / "maskdex_core" / "assets" / "shadow"
+
+
+@pytest.mark.skipif(not CHECKPOINT.is_dir(), reason="no shipped checkpoint in maskdex_core/assets")
+def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
+    summary = summarise(a_bag())
+    assert summary.base_from_camera is not None
+    pose = summary.base_from_camera
+    command = node_command(
+        f"base_from_camera.translation:={pose[:3, 3].tolist()}",
+        f"base_from_camera.quaternion_xyzw:={quaternion_from_rotation(pose[:3, :3]).tolist()}",
+        "assume_home:=true",
+        "max_cloud_age:=0.0",
+        "cloud_timeout:=20.0",
+        "seed:=1",
+        f"output_dir:={tmp_path}",
+        program="maskdex_ros.grasp_node",
+    )
+    domain_id = free_domain_id()
+    environment = ros_environment(domain_id)
+    play = [sys.executable, "-m", "maskdex_ros.bag_player", str(a_bag()), "--topics", summary.points_topic]
+    play += ["/task_text", "--remap", summary.points_topic, "points", "--wait-for", "points", "task_text"]
+    with process(command, environment) as node, process([*play, "--wait", "60"], environment):
+        client = Client(domain_id)
+        try:
+            client.listen_to_node()
+            assert client.change_state("configure", timeout=90.0)
+            assert client.change_state("activate")
+            report = client.next_report(lambda: None, timeout=60.0)
+            assert report["status"] in ("ok", "rejected"), report["reason"]
+            edited = client.next_report(lambda: client.trigger("resample", timeout=60.0), timeout=60.0)
+            assert edited["status"] in ("ok", "rejected"), edited["reason"]
+            assert locality(report, edited) <= np.deg2rad(0.5)
+            assert client.heard["/arm_controller/joint_trajectory"] == []  # nothing moves unasked
+            for transition in ("deactivate", "cleanup", "shutdown"):
+                assert client.change_state(transition)
+            assert node.wait(15) == 0
+        finally:
+            client.close()
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == edited["status"]
+
+
+def locality(before: dict, after: dict) -> float:
+    """Return the largest change (rad) of a Shadow joint outside the ring finger.
+
+    The edit starts at the chosen candidate, so that one is compared.
+    """
+    old = dict(zip(before["grasp"]["joint_names"], before["grasp"]["joints"], strict=True))
+    new = dict(zip(after["grasp"]["joint_names"], after["grasp"]["joints"], strict=True))
+    return max(abs(old[name] - new[name]) for name in old if "RFJ" not in name)

@@ -1,0 +1,101 @@
+"""The replay: bag player, node and client as three participants, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
+
+from ros_bags import write_bag
+from ros_support import CHECKOUT, FAKE_NODE, shared_scenes
+
+from maskdex_core.errors import TextError, UsageError
+from maskdex_ros.environment import ros_environment
+from maskdex_ros.replay import ReplayError, ReplayOptions, parse_arguments, replay, summary_lines
+
+FAKE = (str(FAKE_NODE),)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("pick up the mug", "ok"), ("reject this", "rejected"), ("crash", "error")]
+)
+def test_replay_returns_and_keeps_the_report(tmp_path: Path, text: str, status: str) -> None:
+    lines: list[str] = []
+    bag = write_bag(tmp_path / "bag", text=text, text_first=status == "ok")
+    options = ReplayOptions(out=tmp_path / "out", node_command=FAKE, timeout=20.0)
+    report = replay(bag, options, lines.append)
+    assert (report["status"], report["text"]) == (status, text)
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    assert any(line.startswith("stage: ") for line in lines)
+
+
+def test_a_text_on_the_command_line_replaces_the_one_in_the_bag(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", transform=False)
+    options = ReplayOptions(text="hold the cup", node_command=FAKE, timeout=20.0)
+    assert replay(bag, options)["text"] == "hold the cup"
+
+
+def test_real_captures_reach_the_planner_over_real_topics() -> None:
+    bag = shared_scenes() / "blue_mug" / "bag"
+    if not bag.is_dir():
+        pytest.skip("real captures are not beside the checkout")
+    report = replay(bag, ReplayOptions(node_command=FAKE, timeout=20.0))
+    assert (report["status"], report["text"]) == ("ok", "drink from the mug")
+
+
+def test_a_node_that_cannot_load_is_reported_not_waited_for(tmp_path: Path) -> None:
+    options = ReplayOptions(hand="leep", node_command=FAKE)
+    report = replay(write_bag(tmp_path / "bag"), options)
+    assert report["status"] == "error"
+    assert "hand 'leep' is unknown" in report["reason"]
+
+
+def test_a_node_that_ends_early_and_one_that_is_slow_are_named(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", text="slow work")
+    with pytest.raises(ReplayError, match="the node ended with exit code 2"):
+        replay(bag, ReplayOptions(node_command=("-c", "import sys; sys.exit(2)")))
+    with pytest.raises(Exception, match="waited 1 s for a report"):
+        replay(bag, ReplayOptions(node_command=FAKE, timeout=1.0))
+
+
+def test_a_bag_without_text_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(TextError, match="--text"):
+        replay(write_bag(tmp_path / "bag", text=None), ReplayOptions(node_command=FAKE))
+
+
+def test_command_line_gives_one_line_and_the_exit_code_for_bad_input(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "maskdex_ros.replay", str(tmp_path / "missing")]
+    done = subprocess.run(
+        command, env=ros_environment(), cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr.strip().startswith("error: bag ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_arguments_are_checked() -> None:
+    bag, options = parse_arguments(["bag", "--seed", "7", "--out", "x", "--hand", "leap"])
+    assert (bag, options.seed, options.out, options.hand) == (Path("bag"), 7, Path("x"), "leap")
+    for wrong in (["bag", "--seed", "-2"], ["bag", "--rate", "0"], ["bag", "--timeout", "-1"]):
+        with pytest.raises(UsageError, match="is not valid"):
+            parse_arguments(wrong)
+
+
+def test_summary_lines_are_short_and_hold_the_numbers() -> None:
+    report = {
+        "status": "ok",
+        "reason": "3 of 16 candidates are safe",
+        "text": "drink from the mug",
+        "object": {"points": 1234, "centroid": [0.5, 0.0, 0.05], "extent": [0.12, 0.08, 0.1]},
+        "candidates": [{"verdict": "ok"}, {"verdict": "rejected"}],
+        "trajectory": {"arm": {"times": [0.1, 7.25]}},
+        "timings_ms": {"cloud": 12.4},
+    }
+    text = "\n".join(summary_lines(report))
+    for expected in ("1234 points, 12 x 8 x 10 cm", "1 of 2 safe", "7.2 s, 2 points", "cloud 12 ms"):
+        assert expected in text

@@ -1,0 +1,229 @@
+"""Training: augmentation, exact resume, overfitting a handful of grasps, errors."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from grasp_model_support import FakeEncoder, shadow, tiny_experiment, tiny_model
+
+from maskdex_core.errors import CheckpointError, ConfigError
+from maskdex_core.grasp import GraspModel, GraspTokenizer, HandLayout, PalmPose
+from maskdex_core.grasp.rotation import geodesic_angle
+from maskdex_core.training import (
+    StageConfig,
+    TrainingRun,
+    load_experiment,
+    train_tokenizer,
+    train_transformer,
+)
+from maskdex_core.training.batches import BatchMaker
+from maskdex_core.training.random_data import random_dataset
+from maskdex_core.training.tokenizer_stage import TokenizerStage
+from maskdex_core.training.transformer_stage import TransformerStage
+
+
+@pytest.fixture(scope="module")
+def data():
+    return random_dataset(shadow(), 40, points=200, unseen=4)
+
+
+def _seed(value):
+    return torch.Generator().manual_seed(value)
+
+
+# ---------------------------------------------------------------------- batches
+def test_without_augmentation_rows_are_only_centred(data):
+    maker = BatchMaker(data, data.joint_names, StageConfig(), points=4000, channels=6)
+    rows = maker.rows(torch.arange(6), _seed(0), augment=False)
+    assert torch.equal(rows.joints, data.joints[:6]) and torch.equal(
+        rows.palm.rotation, data.palm_rotation[:6]
+    )
+    assert rows.points.shape == (6, 4000, 6)
+    assert rows.points[..., :3].mean(1).abs().max() < 1e-6
+    centre = torch.stack([data.objects[data.object_names[i]].points.mean(0) for i in data.object_index[:6]])
+    # 4000 draws of about 5 cm scatter leave a centroid within a few millimetres.
+    assert torch.allclose(rows.palm.translation, data.palm_translation[:6] - centre, atol=4e-3)
+
+
+def test_augmentation_turns_object_and_hand_together(data):
+    """Distances from the palm to the object's points survive yaw and shifts."""
+    config = StageConfig(point_jitter=0.0)
+    one = random_dataset(shadow(), 8, points=1, objects=8)  # one point an object: its centroid
+    maker = BatchMaker(one, one.joint_names, config, points=1)
+    rows = maker.rows(torch.arange(8), _seed(3))
+    in_palm = rows.palm.rotation.transpose(1, 2) @ (rows.points[:, 0] - rows.palm.translation).unsqueeze(-1)
+    points = torch.cat([one.objects[one.object_names[i]].points for i in one.object_index])
+    before = one.palm_rotation.transpose(1, 2) @ (points - one.palm_translation).unsqueeze(-1)
+    assert torch.allclose(in_palm, before, atol=1e-5)
+    turn = rows.palm.rotation @ one.palm_rotation.transpose(1, 2)
+    assert torch.allclose(turn[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(8, 3), atol=1e-5)
+    assert geodesic_angle(rows.palm.rotation, one.palm_rotation).min() > 1e-3
+
+
+def test_partial_views_keep_one_side(data):
+    config = StageConfig(partial_share=1.0, yaw=False, centre_jitter=0.0, point_jitter=0.0)
+    whole = BatchMaker(data, data.joint_names, dataclasses.replace(config, partial_share=0.0), 500, 6)
+    partial = BatchMaker(data, data.joint_names, config, 500, 6)
+    seen, full = (maker.rows(torch.arange(20), _seed(1)).points for maker in (partial, whole))
+    assert seen.shape == full.shape
+    # Normals of a whole ellipsoid cancel; those of one side do not.
+    assert full[..., 3:].mean(1).norm(dim=-1).max() < 0.25
+    assert seen[..., 3:].mean(1).norm(dim=-1).min() > 0.3
+
+
+# ---------------------------------------------------------------------- resume
+def _tokenizer_run(data, folder):
+    torch.manual_seed(0)
+    experiment = tiny_experiment()
+    module = GraspTokenizer(experiment.model.tokenizer, HandLayout.of(shadow()))
+    stage = TokenizerStage(module, shadow(), experiment.tokenizer_training, data)
+    return TrainingRun(stage, folder, total_steps=20)
+
+
+def _transformer_run(data, folder):
+    stage_config = tiny_experiment().transformer_training
+    stage = TransformerStage(tiny_model(), shadow(), stage_config, data, encoder=FakeEncoder())
+    return TrainingRun(stage, folder, total_steps=20)
+
+
+@pytest.mark.parametrize("make", [_tokenizer_run, _transformer_run], ids=["tokenizer", "transformer"])
+def test_save_load_step_equals_step(data, tmp_path, make):
+    going_on = make(data, tmp_path)
+    for _ in range(4):
+        going_on.advance()
+    going_on.save()
+    torch.rand(3)  # another process would have another global state
+    resumed = make(data, tmp_path)
+    torch.manual_seed(1234)
+    resumed.restore()
+    second = [resumed.advance() for _ in range(3)]
+    torch.set_rng_state(torch.Generator().manual_seed(5).get_state())
+    going_on.restore()
+    first = [going_on.advance() for _ in range(3)]
+    assert resumed.step == 7 and first == second
+    for name, value in going_on.stage.module.state_dict().items():
+        assert torch.equal(value, resumed.stage.module.state_dict()[name]), name
+
+
+def test_an_interrupted_run_is_bitwise_the_uninterrupted_one(data, tmp_path):
+    through = _tokenizer_run(data, tmp_path / "a")
+    for _ in range(6):
+        through.advance()
+    broken = _tokenizer_run(data, tmp_path / "b")
+    for _ in range(3):
+        broken.advance()
+    broken.save()
+    resumed = _tokenizer_run(data, tmp_path / "b")
+    resumed.restore()
+    for _ in range(3):
+        resumed.advance()
+    for name, value in through.stage.module.state_dict().items():
+        assert torch.equal(value, resumed.stage.module.state_dict()[name]), name
+
+
+def test_state_of_another_stage_or_a_cut_file_is_refused(data, tmp_path):
+    run = _tokenizer_run(data, tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        run.restore()
+    run.advance()
+    run.save()
+    with pytest.raises(CheckpointError, match="another model"):
+        _transformer_run(data, tmp_path).restore()
+    whole = run.state_path.read_bytes()
+    run.state_path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="not a readable training state"):
+        run.restore()
+
+
+def test_the_learning_rate_rises_then_falls_with_steps_or_minutes(data, tmp_path):
+    run = _tokenizer_run(data, tmp_path)
+    rates = []
+    for run.step in range(20):
+        rates.append(run.learning_rate())
+    assert rates.index(max(rates)) == 1 and rates[-1] < 0.03 * max(rates)
+    run.step, run.max_minutes, run.minutes = 4, 10.0, 10.0
+    assert run.progress == 1.0
+    assert run.learning_rate() == pytest.approx(0.01 * run.stage.config.learning_rate)
+
+
+# ---------------------------------------------------------------------- learning
+def test_twenty_grasps_are_learned(tmp_path):
+    """Both stages overfit 20 grasps: the tokens' likelihood and the rebuilt grasp."""
+    torch.manual_seed(0)
+    hand = shadow()
+    data = random_dataset(hand, 20, points=64, texts=20)
+    settings = {
+        "batch": 20,
+        "yaw": False,
+        "centre_jitter": 0.0,
+        "point_jitter": 0.0,
+        "evaluate_every": 10_000,
+    }
+    experiment = dataclasses.replace(
+        tiny_experiment(epochs=300, **settings),
+        tokenizer_training=tiny_experiment(epochs=600, **settings).tokenizer_training,
+    )
+    train_tokenizer(data, experiment, tmp_path, hand=hand)
+    folder = train_transformer(data, experiment, tmp_path, hand=hand, encoder=FakeEncoder())
+    lines = [json.loads(line) for line in (tmp_path / "tokenizer" / "log.jsonl").read_text().splitlines()]
+    # From the mean of the first 50 steps: points 59 mm, palm 79 mm, 101 degrees, joints 18 degrees.
+    assert lines[-1]["points_mm"] < lines[0]["points_mm"] / 5.0
+    assert lines[-1]["palm_mm"] < lines[0]["palm_mm"] / 3.0
+    assert lines[-1]["joints_deg"] < lines[0]["joints_deg"] / 3.0
+    lines = [json.loads(line) for line in (tmp_path / "transformer" / "log.jsonl").read_text().splitlines()]
+    # Uniform guessing over 32 codes costs ln 32 = 3.47.
+    assert lines[-1]["nll_all_masked"] < 0.35
+    model = GraspModel.load(folder)
+    row = int((data.object_index == 0).nonzero()[0])
+    surface = data.objects[data.object_names[0]].points
+    grasp = model.sample(
+        surface, FakeEncoder().encode(data.texts[row])[0], n=4, temperature=0.0, guidance=0.0
+    )
+    true = PalmPose(data.palm_rotation[row : row + 1], data.palm_translation[row : row + 1])
+    centred = PalmPose(true.rotation, true.translation - surface.mean(0))
+    expected = model.encode(data.joints[row : row + 1], centred, hand)
+    assert (grasp.tokens == expected).float().mean() > 0.6
+    assert (grasp.palm_translation - true.translation).norm(dim=-1).max() < 0.05
+
+
+def test_expected_code_loss_and_bfloat16_train_too(data, tmp_path):
+    config = dataclasses.replace(
+        tiny_experiment().transformer_training, expectation_weight=0.5, bfloat16=True
+    )
+    stage = TransformerStage(tiny_model(tie_codes=True), shadow(), config, data, encoder=FakeEncoder())
+    run = TrainingRun(stage, tmp_path, total_steps=60)
+    reports = [run.advance() for _ in range(60)]
+    first, last = (sum(r["expectation"] for r in part) for part in (reports[:10], reports[-10:]))
+    assert last < first
+    frozen = stage.model.tokenizer
+    assert all(p.grad is None for p in frozen.parameters()) and not frozen.training
+
+
+def test_resuming_a_whole_command_ends_where_it_was(data, tmp_path):
+    experiment = tiny_experiment(epochs=2, save_every=2, log_every=1)
+    train_tokenizer(data, experiment, tmp_path, hand=shadow())
+    log = tmp_path / "tokenizer" / "log.jsonl"
+    first = log.read_text().splitlines()
+    train_tokenizer(data, experiment, tmp_path, resume=True, hand=shadow())
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()[: len(first)]] == [
+        json.loads(line)["step"] for line in first
+    ]
+
+
+def test_stage_two_needs_stage_one(data, tmp_path):
+    with pytest.raises(CheckpointError, match="train the tokenizer first"):
+        train_transformer(data, tiny_experiment(), tmp_path, hand=shadow(), encoder=FakeEncoder())
+
+
+def test_configurations_load_and_unknown_names_list_the_known():
+    small = load_experiment("small")
+    assert small.model.transformer.text_encoder == "sentence:all-MiniLM-L6-v2"
+    assert small.model.tokenizer.codes == 256 and small.transformer_training.batch == 128
+    paper = load_experiment("paper")
+    assert (paper.tokenizer_training.epochs, paper.tokenizer_training.batch) == (200, 256)
+    assert (paper.transformer_training.epochs, paper.transformer_training.batch) == (500, 128)
+    with pytest.raises(ConfigError, match="'huge' is unknown; known: paper, small"):
+        load_experiment("huge")
+    with pytest.raises(ConfigError, match="batch 0 is below 1"):
+        StageConfig(batch=0)
