@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -239,8 +240,10 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"  object      {found['points']} points, {size} cm")
     candidates = report.get("candidates") or []
     if candidates:
-        safe = sum(candidate["verdict"] == "ok" for candidate in candidates)
-        lines.append(f"  candidates  {safe} of {len(candidates)} safe")
+        verdicts = Counter(candidate["verdict"] for candidate in candidates)
+        lines.append(
+            "  candidates  " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        )
     trajectory = report.get("trajectory") or {}
     if trajectory:
         lines.append(

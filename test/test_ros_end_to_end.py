@@ -30,6 +30,7 @@ def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
         f"base_from_camera.quaternion_xyzw:={quaternion_from_rotation(pose[:3, :3]).tolist()}",
         "assume_home:=true",
         "max_cloud_age:=0.0",
+        "joint_state_max_age:=60.0",
         "cloud_timeout:=20.0",
         "seed:=1",
         f"output_dir:={tmp_path}",
@@ -51,12 +52,31 @@ def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
             assert edited["status"] in ("ok", "rejected"), edited["reason"]
             assert locality(report, edited) <= np.deg2rad(0.5)
             assert client.heard["/arm_controller/joint_trajectory"] == []  # nothing moves unasked
+            if report["status"] == "ok":
+                plan_from_measured_joints_and_execute(client, report)
             for transition in ("deactivate", "cleanup", "shutdown"):
                 assert client.change_state(transition)
             assert node.wait(15) == 0
         finally:
             client.close()
-    assert json.loads((tmp_path / "report.json").read_text())["status"] == edited["status"]
+    assert json.loads((tmp_path / "report.json").read_text())["status"] in ("ok", "rejected")
+
+
+def plan_from_measured_joints_and_execute(client: Client, report: dict) -> None:
+    parts = [report["trajectory"][part] for part in ("arm", "hand")]
+    client.stand_at(
+        {n: q for part in parts for n, q in zip(part["joint_names"], part["positions"][0], strict=True)}
+    )
+    planned = client.trigger("plan", timeout=60.0)
+    if not planned.success:
+        return
+    answer = client.trigger("execute")
+    assert answer.success, answer.message
+    for part, topic in zip(parts, ("arm", "hand"), strict=True):
+        heard = client.heard[f"/{topic}_controller/joint_trajectory"]
+        client.spin_until(lambda heard=heard: heard, what=f"the {topic}'s trajectory")
+        assert list(heard[0].joint_names) == part["joint_names"]
+        assert not np.any(heard[0].points[-1].velocities)
 
 
 def locality(before: dict, after: dict) -> float:

@@ -97,5 +97,5 @@ def test_summary_lines_are_short_and_hold_the_numbers() -> None:
         "timings_ms": {"cloud": 12.4},
     }
     text = "\n".join(summary_lines(report))
-    for expected in ("1234 points, 12 x 8 x 10 cm", "1 of 2 safe", "7.2 s, 2 points", "cloud 12 ms"):
+    for expected in ("1234 points, 12 x 8 x 10 cm", "1 ok, 1 rejected", "7.2 s, 2 points", "cloud 12 ms"):
         assert expected in text

@@ -128,6 +128,9 @@ class HandModel:
         for link in links:
             if link not in self._link_index:
                 raise HandError(f"hand {self.name!r}: link {link!r} is not in {self.spec.urdf}")
+        for link in self.spec.contact_links:
+            if not self.urdf.links[link].shapes:
+                raise HandError(f"hand {self.name!r}: contact link {link!r} has no collision shape")
 
     def _mimic_layer(self) -> tuple[Tensor, Tensor]:
         matrix = torch.zeros(len(self.all_joint_names), len(self.joint_names))

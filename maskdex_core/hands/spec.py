@@ -46,9 +46,16 @@ class HandSpec:
     jerk: float = 100.0
 
     def urdf_path(self) -> Path:
-        """Return where the URDF lies."""
+        """Return where the URDF lies.
+
+        Raises:
+            HandError: when it is not among the shipped files.
+        """
         path = Path(self.urdf)
-        return path if path.is_absolute() else resource_path(path)
+        try:
+            return path if path.is_absolute() else resource_path(path)
+        except ConfigError as error:
+            raise HandError(f"hand {self.name!r}: {error}") from error
 
 
 def known_hands() -> tuple[str, ...]:
@@ -71,7 +78,27 @@ def load_spec(hand: str | Path) -> HandSpec:
         spec = from_yaml(HandSpec, path)
     except ConfigError as error:
         raise HandError(str(error)) from error
+    _check(spec, path)
+    return spec
+
+
+def _check(spec: HandSpec, path: Path) -> None:
     for part in spec.parts:
         if part not in PART_NAMES:
             raise HandError(f"{path}: {unknown_choice('part', part, PART_NAMES)}")
-    return spec
+    for finger, tip in spec.tips.items():
+        if finger not in spec.parts or finger == PART_NAMES[0]:
+            raise HandError(f"{path}: tips: {unknown_choice('finger', finger, set(spec.parts) - {PART_NAMES[0]})}")
+        if not isinstance(tip, dict) or "link" not in tip or not _is_vector(tip.get("xyz")):
+            raise HandError(f"{path}: tip of {finger} is {tip!r}; expected a link and three numbers xyz")
+    vectors = {"palmar": spec.palmar, **{f"palmar_of {link}": v for link, v in spec.palmar_of.items()}}
+    for name, vector in vectors.items():
+        if not _is_vector(vector) or not any(vector):
+            raise HandError(f"{path}: {name} is {vector!r}; expected three numbers, not all zero")
+    for key in ("xyz", "rpy"):
+        if not _is_vector(spec.mount.get(key)):
+            raise HandError(f"{path}: mount: {key} is {spec.mount.get(key)!r}; expected three numbers")
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)

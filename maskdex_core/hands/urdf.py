@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from transforms3d.euler import euler2mat
 
-from maskdex_core.errors import HandError
+from maskdex_core.errors import HandError, unknown_choice
 from maskdex_core.hands.primitives import Primitive
 
+JOINT_KINDS = ("revolute", "continuous", "fixed")
 
 @dataclass(frozen=True)
 class UrdfJoint:
@@ -63,8 +64,11 @@ def read_urdf(path: Path) -> Urdf:
         raise HandError(f"{path}: URDF cannot be read ({error.strerror})") from error
     except (ET.ParseError, UnicodeDecodeError) as error:
         raise HandError(f"{path}: not valid XML ({error})") from error
-    links = {link.name: link for link in map(_link, root.findall("link"))}
-    joints = {joint.name: joint for joint in map(_joint, root.findall("joint"))}
+    try:
+        links = {link.name: link for link in map(_link, root.findall("link"))}
+        joints = {joint.name: joint for joint in map(_joint, root.findall("joint"))}
+    except ValueError as error:
+        raise HandError(f"{path}: holds something that is not a number ({error})") from error
     for joint in joints.values():
         for end in (joint.parent, joint.child):
             if end not in links:
@@ -96,8 +100,10 @@ def _origin(element: ET.Element | None) -> np.ndarray:
 def _joint(element: ET.Element) -> UrdfJoint:
     name, kind = element.get("name", ""), element.get("type", "")
     parent, child = element.find("parent"), element.find("child")
-    if kind not in ("revolute", "fixed", "continuous", "prismatic") or parent is None or child is None:
-        raise HandError(f"joint {name!r}: type {kind!r} or its links cannot be used")
+    if kind not in JOINT_KINDS:
+        raise HandError(f"joint {name!r}: {unknown_choice('type', kind, JOINT_KINDS)}")
+    if parent is None or child is None:
+        raise HandError(f"joint {name!r}: lacks a parent or a child link")
     axis, limit, mimic = element.find("axis"), element.find("limit"), element.find("mimic")
 
     def bound(key: str, default: float) -> float:
@@ -106,7 +112,10 @@ def _joint(element: ET.Element) -> UrdfJoint:
     source = None
     if mimic is not None:
         source = (mimic.get("joint", ""), float(mimic.get("multiplier", 1)), float(mimic.get("offset", 0)))
-    lower, upper = bound("lower", 0.0), bound("upper", 0.0)
+        if source[1] == 0.0:
+            raise HandError(f"joint {name!r}: mimic multiplier is 0; make the joint fixed instead")
+    turns = np.pi if kind == "continuous" else 0.0
+    lower, upper = bound("lower", -turns), bound("upper", turns)
     if lower > upper:
         raise HandError(f"joint {name!r}: lower limit {lower} is above the upper limit {upper}")
     return UrdfJoint(

@@ -20,6 +20,7 @@ from maskdex_core.refine.sdf import SdfGrid
 
 GAP_TARGET = 0.0008  # m: contacts stop short of the surface, so that nothing penetrates
 SELF_CLEARANCE = 0.001
+CONTACT_SPHERES = 24  # of one link; a palm has more, but its middle is where it touches
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ContactEnergy:
         self._hand, self._sdf, self._table = hand, sdf, table_height
         self.hand = hand
         self._link_spheres, self._link_mask = _spheres_by_link(hand)
-        self._pairs = _self_pairs(hand)
+        self._fingers, self._reach = _finger_reach(hand)
 
     def spheres(self, pose: HandPose) -> tuple[Tensor, Tensor]:
         """Return sphere centres (B, S, 3) m and palmar directions (B, S, 3), object frame."""
@@ -144,10 +145,10 @@ class ContactEnergy:
         return Contacts(gap, point, chosen_normal)
 
     def _self_collision(self, centers: Tensor) -> Tensor:
-        first, second = self._pairs
-        reach = self._hand.sphere_radius[first] + self._hand.sphere_radius[second] + SELF_CLEARANCE
-        distance = (centers[:, first] - centers[:, second]).square().sum(-1).add(1e-12).sqrt()
-        return ((reach - distance).clamp(min=0) / 0.002).square().sum(-1)
+        fingers = centers[:, self._fingers]
+        squared = (fingers[:, :, None] - fingers[:, None]).square().sum(-1)  # (B, Q, Q)
+        overlap = (self._reach - squared.clamp(min=1e-12).sqrt()).clamp(min=0)
+        return (overlap / 0.002).square().sum((-1, -2)) / 2
 
     def _table_depth(self, centers: Tensor) -> Tensor:
         if self._table is None:
@@ -185,7 +186,12 @@ def _deviation(pose: HandPose, start: HandPose) -> Tensor:
 
 
 def _spheres_by_link(hand: HandModel) -> tuple[Tensor, Tensor]:
-    groups = [torch.nonzero(hand.sphere_link == link).flatten() for link in hand.contact_link_index]
+    """Return sphere indices (C, W) of each contact link, its most palmar ones, and their mask."""
+    height = (hand.sphere_center * hand.sphere_palmar).sum(-1) + hand.sphere_radius
+    groups = []
+    for link in hand.contact_link_index:
+        own = torch.nonzero(hand.sphere_link == link).flatten()
+        groups.append(own[height[own].argsort(descending=True)[:CONTACT_SPHERES]])
     size = max(len(group) for group in groups)
     index = torch.zeros(len(groups), size, dtype=torch.long)
     mask = torch.zeros(len(groups), size, dtype=torch.bool)
@@ -194,13 +200,15 @@ def _spheres_by_link(hand: HandModel) -> tuple[Tensor, Tensor]:
     return index, mask
 
 
-def _self_pairs(hand: HandModel) -> tuple[Tensor, Tensor]:
-    """Return sphere pairs of different fingers that do not already overlap with the hand flat."""
+def _finger_reach(hand: HandModel) -> tuple[Tensor, Tensor]:
+    """Return the fingers' spheres (Q,) and the distance (Q, Q) m that each pair has to keep.
+
+    Pairs of one finger, and pairs that overlap with the hand flat, keep none.
+    """
     finger = torch.nonzero(hand.sphere_part > 0).flatten()
-    first, second = torch.combinations(finger).T
     flat = hand.clamp(torch.zeros(1, len(hand.joint_names)))
-    centers = hand.place(hand.link_transforms(flat), hand.sphere_link, hand.sphere_center)[0]
-    distance = (centers[first] - centers[second]).norm(dim=-1)
-    apart = distance > hand.sphere_radius[first] + hand.sphere_radius[second]
-    keep = apart & (hand.sphere_part[first] != hand.sphere_part[second])
-    return first[keep], second[keep]
+    centers = hand.place(hand.link_transforms(flat), hand.sphere_link, hand.sphere_center)[0, finger]
+    touching = hand.sphere_radius[finger][:, None] + hand.sphere_radius[finger]
+    apart = (centers[:, None] - centers).norm(dim=-1) > touching
+    part = hand.sphere_part[finger]
+    return finger, (touching + SELF_CLEARANCE) * (apart & (part[:, None] != part))

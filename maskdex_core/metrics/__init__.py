@@ -1,0 +1,1 @@
+"""Numbers about grasps, each by a stated protocol."""

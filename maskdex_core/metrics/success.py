@@ -1,0 +1,115 @@
+"""FC6 of a model's grasps on objects it never saw: raw, refined, and top-ranked, reported apart.
+
+Protocol: `maskdex_core/physics/hold_test.py`, full clouds, K samples an object and text. Raw grasps
+are closed by the same solved squeeze as refined ones. Top-1 is the best of K by refined energy.
+Intervals are 95 % bootstrap intervals over objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.data.procedural import ObjectModel, make_object
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands.model import HandModel
+from maskdex_core.physics.hold_test import HoldTest
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.proposals import pose_of, refine_grasps
+from maskdex_core.refine.energy import ContactEnergy
+from maskdex_core.refine.optimizer import RefineConfig
+from maskdex_core.refine.squeeze import solve_closing
+
+
+@dataclass(frozen=True)
+class ObjectSuccess:
+    """Outcomes on one object with one text: FC6 of each sample raw (K,), refined (K,), and of the best."""
+
+    name: str
+    text: str
+    raw: np.ndarray
+    refined: np.ndarray
+    top1: bool
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A success rate with its interval clustered by object."""
+
+    mean: float
+    low: float
+    high: float
+    grasps: int
+    objects: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n {self.grasps}, objects {self.objects})"
+
+
+def evaluate_success(
+    model: GraspModel, data: GraspDataset, split: str, samples: int = 8, limit: int = 20, seed: int = 0,
+    config: RefineConfig | None = None,
+) -> Iterator[ObjectSuccess]:  # fmt: skip
+    """Yield outcomes for up to `limit` procedural objects of a split, one text each.
+
+    Raises:
+        DatasetError: when the split has no grasps.
+    """
+    part = data.split(split)
+    hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
+    names = list(part.object_names)
+    for name in [names[i] for i in rng.permutation(len(names))[:limit]]:
+        facts = part.objects[name].facts
+        target = make_object(facts["family"], int(facts["seed"]))
+        rows = [row for row, owner in enumerate(part.table["object"]) if owner == name]
+        texts = part.texts[int(rng.choice(rows))]
+        yield success_on(model, hand, target, str(rng.choice(texts)), samples, seed, config or RefineConfig())
+
+
+def success_on(
+    model: GraspModel, hand: HandModel, target: ObjectModel, text: str, samples: int, seed: int, config: RefineConfig
+) -> ObjectSuccess:
+    """Return the outcomes of `samples` grasps on one object."""
+    points, _, _ = target.sample_surface(2048)
+    center = points.mean(0)
+    geometry = ObjectGeometry(
+        center, torch.tensor(points - center, dtype=torch.float32), target.sdf.moved(center), -float(center[2])
+    )
+    raw = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
+    closing = solve_closing(ContactEnergy(hand, geometry.sdf, geometry.table_height), pose_of(raw))
+    raw = raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
+    refined = refine_grasps(hand, raw, geometry, config)
+    physics = HoldTest(hand, target)
+    raw_ok, refined_ok = (fc6_of(physics, grasps, center) for grasps in (raw, refined))
+    score = refined.score if refined.score is not None else torch.zeros(samples)
+    return ObjectSuccess(target.name, text, raw_ok, refined_ok, bool(refined_ok[int(score.argmax())]))
+
+
+def fc6_of(physics: HoldTest, grasps: GraspBatch, center: np.ndarray) -> np.ndarray:
+    """Return FC6 (K,) bool of grasps whose poses are relative to `center` (3,) of the mesh's frame."""
+    if grasps.pregrasp is None or grasps.squeeze is None:
+        raise ValueError("grasps have no pre-grasp and squeeze")
+    outcomes = [
+        physics.run(
+            grasps.palm_rotation[i].double().numpy(), grasps.palm_translation[i].double().numpy() + center,
+            grasps.pregrasp[i].numpy(), grasps.joints[i].numpy(), grasps.squeeze[i].numpy(), True,
+        ).fc6
+        for i in range(len(grasps))
+    ]  # fmt: skip
+    return np.array(outcomes)
+
+
+def rate(outcomes: Sequence[np.ndarray], seed: int = 0, draws: int = 2000) -> Rate:
+    """Return the mean over all grasps, and its bootstrap interval over objects."""
+    rng = np.random.default_rng(seed)
+    sums = np.array([outcome.sum() for outcome in outcomes], float)
+    counts = np.array([outcome.size for outcome in outcomes], float)
+    picks = rng.integers(len(outcomes), size=(draws, len(outcomes)))
+    means = sums[picks].sum(1) / counts[picks].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Rate(float(sums.sum() / counts.sum()), float(low), float(high), int(counts.sum()), len(outcomes))
