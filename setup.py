@@ -14,7 +14,7 @@ def data_files() -> list[tuple[str, list[str]]]:
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
     ]
-    for folder in ("launch", "urdf", "config"):
+    for folder in ("launch", "urdf", "config", "data/demo_scene"):
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file():
                 files.append((f"{SHARE}/{path.parent.as_posix()}", [path.as_posix()]))

@@ -11,7 +11,7 @@ import numpy as np
 from tyro.conf import arg
 
 from maskdex_core.cli.common import TorchCommand, check_seed, output_folder, print_json, say
-from maskdex_core.errors import PlanRejected, UsageError
+from maskdex_core.errors import ConfigError, PlanRejected, UsageError
 
 if TYPE_CHECKING:
     from maskdex_core.perception.cloud import Cloud
@@ -54,16 +54,19 @@ class Plan(TorchCommand):
         from maskdex_core.planner import Planner, PlannerConfig
         from maskdex_core.text.encoder import check_text
 
-        config = PlannerConfig(
-            hand=self.hand,
-            arm=self.arm,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-            samples=self.samples,
-            tries=self.samples,
-            seed=self.seed,
-            object_near=self.object_near,
-            speed_scale=self.speed_scale,
-        )
+        try:
+            config = PlannerConfig(
+                hand=self.hand,
+                arm=self.arm,
+                checkpoint=None if self.checkpoint is None else str(self.checkpoint),
+                samples=self.samples,
+                tries=self.samples,
+                seed=self.seed,
+                object_near=self.object_near,
+                speed_scale=self.speed_scale,
+            )
+        except ConfigError as error:  # here a value out of range came from the command line
+            raise UsageError(str(error)) from error
         cloud = self._cloud()
         text = cloud.text if self.text is None else self.text
         if text is None:

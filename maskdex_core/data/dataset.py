@@ -67,9 +67,9 @@ class GraspDataset:
         facts = content.get("objects", {})
         objects = {
             name: ObjectSurface(
-                points=torch.from_numpy(np.array(surface["points"])),
-                normals=torch.from_numpy(np.array(surface["normals"])),
-                part_ids=torch.from_numpy(np.array(surface["part_ids"])),
+                points=torch.from_numpy(surface["points"].astype(np.float32)),
+                normals=torch.from_numpy(surface["normals"].astype(np.float32)),
+                part_ids=torch.from_numpy(surface["part_ids"].astype(np.int64)),
                 facts=facts.get(name, {}),
             )
             for name, surface in surfaces.items()

@@ -196,7 +196,12 @@ def _write_surfaces(path: Path, objects: Mapping[str, Mapping[str, Any]]) -> dic
             )
         if parts.shape != (len(points),):
             raise DatasetError(f"object {name!r}: part_ids {parts.shape} need ({len(points)},)")
-        flat |= {f"{name}/points": points, f"{name}/normals": normals, f"{name}/part_ids": parts}
+        # Half precision is 0.1 mm at 20 cm; a set of hundreds of objects stays a few MB.
+        flat |= {
+            f"{name}/points": points.astype(np.float16),
+            f"{name}/normals": normals.astype(np.float16),
+            f"{name}/part_ids": parts.astype(np.uint8),
+        }
         facts[name] = {key: value for key, value in entry.items() if key not in SURFACE_FIELDS}
     save_file(flat, path)
     return facts

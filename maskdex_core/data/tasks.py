@@ -14,7 +14,13 @@ from maskdex_core.errors import DatasetError, unknown_choice
 from maskdex_core.resources import resource_path
 
 MOSTLY = 0.6  # share of contacts that must lie on the parts a task names
-DIGITS = {"th": "thumb", "ff": "index finger", "mf": "middle finger", "rf": "ring finger", "lf": "little finger"}
+DIGITS = {
+    "th": "thumb",
+    "ff": "index finger",
+    "mf": "middle finger",
+    "rf": "ring finger",
+    "lf": "little finger",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class TaskBook:
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.texts: dict[str, list[str]] = content["tasks"]
-        self.families = {name: from_mapping(Family, data, f"tasks: {name}") for name, data in content["families"].items()}
+        self.families = {
+            name: from_mapping(Family, data, f"tasks: {name}") for name, data in content["families"].items()
+        }
         self._common = {name: from_mapping(TaskRule, rule) for name, rule in content["any_family"].items()}
         self._rules = {name: self._family_rules(name, family) for name, family in self.families.items()}
 
@@ -86,7 +94,9 @@ class TaskBook:
         """Return what a task asks on a family."""
         return self._rules[family][task]
 
-    def write(self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    def write(
+        self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator
+    ) -> list[str]:
         """Return `count` or more different texts for a grasp, over all of its tasks."""
         family = self.families[facts.family]
         lines = {

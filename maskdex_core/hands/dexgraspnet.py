@@ -17,7 +17,9 @@ from maskdex_core.errors import DatasetError, unknown_choice
 
 PREFIX = "robot0:"
 _FINGERS = {"FF": 4, "MF": 4, "RF": 4, "LF": 5, "TH": 5}  # joints of each, counted from the fingertip
-JOINT_NAMES = tuple(f"{finger}J{number}" for finger, count in _FINGERS.items() for number in range(count, 0, -1))
+JOINT_NAMES = tuple(
+    f"{finger}J{number}" for finger, count in _FINGERS.items() for number in range(count, 0, -1)
+)
 """The 22 joints in the order of the arrays here: Shadow Robot's names, base to tip."""
 
 FLIPPED = ("FFJ4", "MFJ4", "THJ2", "THJ1")
@@ -68,7 +70,11 @@ def to_dexgraspnet(
     for name, (value, shape) in shapes.items():
         if np.shape(value) != shape or not np.isfinite(value).all():
             raise DatasetError(f"grasp: {name} has shape {np.shape(value)}; expected {shape} finite numbers")
-    numbers = [*(SIGNS * np.asarray(joints, np.float64)), *palm_translation, *mat2euler(palm_rotation, axes="sxyz")]
+    numbers = [
+        *(SIGNS * np.asarray(joints, np.float64)),
+        *palm_translation,
+        *mat2euler(palm_rotation, axes="sxyz"),
+    ]
     return {name: float(number) for name, number in zip(_ALL_NAMES, numbers, strict=True)}
 
 

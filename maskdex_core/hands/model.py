@@ -6,7 +6,7 @@ S spheres, N surface points.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +42,18 @@ class HandModel:
         self._chain = _build_chain(urdf, spec.root)
         self.all_joint_names: tuple[str, ...] = tuple(self._chain.get_joint_parameter_names())
         self.joint_names = tuple(n for n in self.all_joint_names if urdf.joints[n].mimic is None)
-        self.link_names: tuple[str, ...] = tuple(n for n in urdf.links if n in set(self._chain.get_link_names()))
+        self.link_names: tuple[str, ...] = tuple(
+            n for n in urdf.links if n in set(self._chain.get_link_names())
+        )
         self._link_index = {name: index for index, name in enumerate(self.link_names)}
         self._check_names()
         self._mimic, self._offset = self._mimic_layer()
         self.lower, self.upper = self._limits()
         self.link_part = torch.tensor([self._part_of(name) for name in self.link_names])
         self.joint_part = torch.tensor([self._part_of(urdf.joints[n].child) for n in self.joint_names])
-        self.link_palmar = torch.tensor(np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32)
+        self.link_palmar = torch.tensor(
+            np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32
+        )
         self._descendants = self._ancestry()
         self._build_spheres()
         self._build_surface()
@@ -71,7 +75,9 @@ class HandModel:
     def link_transforms(self, joints: Tensor) -> Tensor:
         """Return palm_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad."""
         poses = self._chain_on(joints).forward_kinematics(self.expand_mimic(joints))
-        return torch.stack([poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1)
+        return torch.stack(
+            [poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1
+        )
 
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""
@@ -87,7 +93,7 @@ class HandModel:
 
     def tip_points(self, joints: Tensor) -> Tensor:
         """Return the fingertips (B, F, 3) in m, palm frame, in the order of `finger_names`."""
-        return self.place(self.link_transforms(joints), *self._tips())
+        return self.place(self.link_transforms(joints), *self.tips)
 
     @property
     def finger_names(self) -> tuple[str, ...]:
@@ -106,6 +112,25 @@ class HandModel:
     def link_descends_from(self, link: str) -> Tensor:
         """Return (L,) bool: which links move with `link`."""
         return self._descendants[self._link_index[link]]
+
+    @cached_property
+    def tips(self) -> tuple[Tensor, Tensor]:
+        """Link (F,) and point (F, 3) m in its frame of each fingertip, in the order of `finger_names`."""
+        tips = [self.spec.tips[finger] for finger in self.finger_names]
+        link = torch.tensor([self._link_index[tip["link"]] for tip in tips])
+        return link, torch.tensor([tip["xyz"] for tip in tips], dtype=torch.float32)
+
+    @cached_property
+    def joint_axes(self) -> tuple[Tensor, Tensor]:
+        """Child link (A,) of each movable joint and its axis (A, 3) in that link's frame."""
+        joints = [self.urdf.joints[name] for name in self.all_joint_names]
+        links = torch.tensor([self._link_index[joint.child] for joint in joints])
+        return links, torch.tensor(np.array([joint.axis for joint in joints]), dtype=torch.float32)
+
+    @cached_property
+    def link_moved_by(self) -> Tensor:
+        """(L, A) bool: which movable joints move a link."""
+        return self._descendants[self.joint_axes[0]].T
 
     @property
     def mimic_matrix(self) -> Tensor:
@@ -175,7 +200,9 @@ class HandModel:
 
     def shapes(self) -> list[tuple[int, Primitive]]:
         """Return every collision shape with the index of its link."""
-        return [(i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes]
+        return [
+            (i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes
+        ]
 
     def _build_spheres(self) -> None:
         links, centers, radii = [], [], []
@@ -197,11 +224,6 @@ class HandModel:
         self.surface_normal = torch.tensor(surface.normal, dtype=torch.float32)
         self.surface_part = self.link_part[self.surface_link]
         self.surface_palmar = torch.tensor(surface.palmar)
-
-    def _tips(self) -> tuple[Tensor, Tensor]:
-        tips = [self.spec.tips[finger] for finger in self.finger_names]
-        link = torch.tensor([self._link_index[tip["link"]] for tip in tips])
-        return link, torch.tensor([tip["xyz"] for tip in tips], dtype=torch.float32)
 
     def _chain_on(self, joints: Tensor):
         if self._chain.device != joints.device or self._chain.dtype != joints.dtype:

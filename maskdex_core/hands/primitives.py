@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 BOX_SPACING = 0.013  # m: a flat palm needs no finer cover, and every sphere costs time
 
 
@@ -49,7 +48,9 @@ class Primitive:
             outside = np.abs(local) - np.asarray(self.size)
         else:
             radius, half = self.size
-            outside = np.stack([np.linalg.norm(local[:, :2], axis=-1) - radius, np.abs(local[:, 2]) - half], -1)
+            outside = np.stack(
+                [np.linalg.norm(local[:, :2], axis=-1) - radius, np.abs(local[:, 2]) - half], -1
+            )
         return np.linalg.norm(np.maximum(outside, 0), axis=-1) + np.minimum(outside.max(-1), 0)
 
     def sample_surface(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +92,9 @@ def _unit(count: int, rng: np.random.Generator) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def _on_sphere(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _on_sphere(
+    size: tuple[float, ...], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     normals = _unit(count, rng)
     return normals * size[0], normals
 
@@ -113,7 +116,9 @@ def _ring(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([np.cos(angle), np.sin(angle), np.zeros(count)], -1)
 
 
-def _on_cylinder(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _on_cylinder(
+    size: tuple[float, ...], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     radius, half = size
     on_side = rng.uniform(size=count) < 2 * half / (2 * half + radius)
     ring = _ring(count, rng)
@@ -125,7 +130,9 @@ def _on_cylinder(size: tuple[float, ...], count: int, rng: np.random.Generator) 
     return np.where(on_side[:, None], side, cap), np.where(on_side[:, None], ring, cap_normal)
 
 
-def _on_capsule(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _on_capsule(
+    size: tuple[float, ...], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     radius, half = size
     on_side = rng.uniform(size=count) < half / (half + radius)
     normals = np.where(on_side[:, None], _ring(count, rng), _unit(count, rng))

@@ -10,6 +10,7 @@ import numpy as np
 from maskdex_core.hands.primitives import Primitive
 
 SURFACE_POINTS = 2000  # as in the paper
+SKIN_STEP = 2e-4  # m
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def _sample_part(
         hidden = np.zeros(number, bool)
         for other_link, other in shapes:
             if other_link == link and other is not shape:
+                # Just off the surface too: a face that two boxes share is no skin.
                 hidden |= other.signed_distance(point) < -1e-5
+                hidden |= other.signed_distance(point + SKIN_STEP * normal) < 0
         links.append(np.full(int((~hidden).sum()), link))
         points.append(point[~hidden])
         normals.append(normal[~hidden])

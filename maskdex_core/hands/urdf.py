@@ -14,6 +14,7 @@ from maskdex_core.hands.primitives import Primitive
 
 JOINT_KINDS = ("revolute", "continuous", "fixed")
 
+
 @dataclass(frozen=True)
 class UrdfJoint:
     """One joint. Limits in rad, rad/s and N·m; `mimic` is (source, multiplier, offset rad)."""
@@ -136,7 +137,9 @@ def _link(element: ET.Element) -> UrdfLink:
         pose = _origin(inertial)
         com = pose[:3, 3]
         if tensor is not None:
-            xx, xy, xz, yy, yz, zz = (float(tensor.get(k, 0)) for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"))
+            xx, xy, xz, yy, yz, zz = (
+                float(tensor.get(k, 0)) for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
+            )
             local = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
             inertia = pose[:3, :3] @ local @ pose[:3, :3].T
     return UrdfLink(name, tuple(shapes), mass, com, inertia)

@@ -21,7 +21,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.proposals import pose_of, refine_grasps
-from maskdex_core.refine.energy import ContactEnergy
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.squeeze import solve_closing
 
@@ -72,16 +72,25 @@ def evaluate_success(
 
 
 def success_on(
-    model: GraspModel, hand: HandModel, target: ObjectModel, text: str, samples: int, seed: int, config: RefineConfig
+    model: GraspModel,
+    hand: HandModel,
+    target: ObjectModel,
+    text: str,
+    samples: int,
+    seed: int,
+    config: RefineConfig,
 ) -> ObjectSuccess:
     """Return the outcomes of `samples` grasps on one object."""
     points, _, _ = target.sample_surface(2048)
     center = points.mean(0)
     geometry = ObjectGeometry(
-        center, torch.tensor(points - center, dtype=torch.float32), target.sdf.moved(center), -float(center[2])
+        center,
+        torch.tensor(points - center, dtype=torch.float32),
+        target.sdf.moved(center),
+        -float(center[2]),
     )
     raw = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
-    closing = solve_closing(ContactEnergy(hand, geometry.sdf, geometry.table_height), pose_of(raw))
+    closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
     raw = raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
     refined = refine_grasps(hand, raw, geometry, config)
     physics = HoldTest(hand, target)

@@ -17,7 +17,13 @@ from transforms3d.quaternions import mat2quat
 
 from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
-from maskdex_core.physics.hand_mjcf import hand_actuators, hand_bodies, hand_equalities, hand_exclusions, numbers
+from maskdex_core.physics.hand_mjcf import (
+    hand_actuators,
+    hand_bodies,
+    hand_equalities,
+    hand_exclusions,
+    numbers,
+)
 
 OBJECT_MASS = 0.1  # kg
 PHASE_STEPS, PUSH_STEPS = 100, 500
@@ -50,7 +56,9 @@ class HoldResult:
 class HoldTest:
     """One compiled model for a hand and an object; the palm is the world, the object is placed."""
 
-    def __init__(self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION) -> None:
+    def __init__(
+        self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION
+    ) -> None:
         import mujoco
 
         self._mujoco = mujoco

@@ -14,13 +14,14 @@ from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.refine.approach import approach_direction
-from maskdex_core.refine.energy import ContactEnergy
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Retargeted, retarget, touching_fingers
 
-CONFIDENCE_WEIGHT = 0.1  # a little: energy ranks far better than the network's confidence
+CONFIDENCE_WEIGHT = 0.02  # a little: the left-over wrench ranks far better than the network's confidence
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
 
 
@@ -56,49 +57,53 @@ def refine_grasps(
         movable: (22,) bool, joints that may move (an edit's fingers); None for all.
         hold_palm: keep the palm where it is.
     """
-    energy = ContactEnergy(hand, geometry.sdf, geometry.table_height)
-    made = refine(energy, pose_of(grasps), config, movable=movable, hold_palm=hold_palm)
-    closing = solve_closing(energy, made.pose)
+    scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
+    made = refine(scene, pose_of(grasps), config, movable=movable, hold_palm=hold_palm)
+    closing = solve_closing(scene, made.pose)
     return grasps.replace(
         joints=made.pose.joints,
         palm_rotation=made.pose.rotation,
         palm_translation=made.pose.translation,
         pregrasp=closing.pregrasp,
         squeeze=closing.squeeze,
-        score=-(made.energy + closing.residual),
+        score=-grasp_cost(made.energy, closing.residual),
     )
 
 
 def propose(
-    shadow: HandModel, target: HandModel, grasps: GraspBatch, geometry: ObjectGeometry, approach_distance: float
+    shadow: HandModel,
+    target: HandModel,
+    grasps: GraspBatch,
+    geometry: ObjectGeometry,
+    approach_distance: float,
 ) -> Proposals:
     """Retarget refined Shadow grasps and rank them by what the target hand would do."""
-    shadow_energy = ContactEnergy(shadow, geometry.sdf, geometry.table_height)
-    energy = ContactEnergy(target, geometry.sdf, geometry.table_height)
+    shadow_scene = HandOnObject(shadow, geometry.sdf, geometry.table_height)
+    scene = HandOnObject(target, geometry.sdf, geometry.table_height)
     if target.name == shadow.name:
-        made = _as_is(shadow_energy, grasps)
+        made = _as_is(shadow_scene, grasps)
     else:
-        touch = touching_fingers(shadow_energy, pose_of(grasps))
-        made = retarget(shadow, pose_of(grasps), energy, touch)
+        touch = touching_fingers(shadow_scene, pose_of(grasps))
+        made = retarget(shadow, pose_of(grasps), scene, touch)
     open_hand = replace(made.pose, joints=made.pregrasp)
-    direction, crowding = approach_direction(energy, open_hand, approach_distance)
-    cost = made.energy + made.residual + CROWDING_WEIGHT * crowding
+    direction, crowding = approach_direction(scene, open_hand, approach_distance)
+    cost = grasp_cost(made.energy, made.residual) + CROWDING_WEIGHT * crowding
     if grasps.confidence is not None:
         cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
     order = cost.argsort()
     return Proposals(grasps.index(order), _reordered(made, order), direction[order], cost[order])
 
 
-def _as_is(energy: ContactEnergy, grasps: GraspBatch) -> Retargeted:
+def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:
     """The target hand is the Shadow hand: nothing to map."""
     pose = pose_of(grasps)
-    closing: Closing = solve_closing(energy, pose)
-    hand = energy.hand
+    closing: Closing = solve_closing(scene, pose)
+    hand = scene.hand
     score = grasps.score if grasps.score is not None else torch.zeros(len(pose))
     error = torch.zeros(len(pose), len(hand.finger_names))
     return Retargeted(
         pose, closing.pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, hand.finger_names,
-        energy.penetration(pose),
+        scene.penetration(pose),
     )  # fmt: skip
 
 

@@ -1,121 +1,134 @@
-"""Batched contact refinement: bring proposals into contact without leaving them.
+"""Contact refinement: damped Gauss–Newton on the grasp's residuals, for any hand, in batches.
 
-Serves sampling (few steps, near the tokens), synthesis (many steps, far) and retargeting
-(another hand's kinematics).
+Serves sampling, synthesis and retargeting. A grasp in contact stays where it is, one that is nearly
+in contact closes in few steps: the step follows the gap, where a first-order method kicks by its
+rate (Levenberg 1944, Marquardt 1963; accept or undo by sample).
+
+Index legend: B batch, C contact links, J driven joints, D = J + 6 unknowns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from maskdex_core.refine.energy import ContactEnergy, EnergyTerms, EnergyWeights
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.residuals import ErrorScales, Goal, GraspResiduals, Residuals
+from maskdex_core.refine.rows import apply_step
 
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """How far and how fast.
+    """Effort.
 
     Attributes:
-        steps: optimiser steps.
-        joint_rate: rad a step; translation_rate: m a step; rotation_rate: (6D entries) a step.
-        final_rate: share of the rates left at the last step (linear decay).
-        attract: m; links nearer than this to the surface are drawn into contact.
-        weights: of the energy's terms.
+        steps: Gauss–Newton steps.
+        damping: first damping, in units of the prior's weights.
+        largest_bend, largest_turn: rad; largest_shift: m a step.
+        touch: m; links nearer than this to the surface should touch.
+        attract: m; so should fingertips nearer than this.
+        scales: the errors that cost 1.
     """
 
-    steps: int = 30
-    joint_rate: float = 0.02
-    translation_rate: float = 0.001
-    rotation_rate: float = 0.01
-    final_rate: float = 0.1
-    attract: float = 0.015
-    weights: EnergyWeights = field(default_factory=EnergyWeights)
+    steps: int = 20
+    damping: float = 1.0
+    largest_bend: float = 0.15
+    largest_turn: float = 0.10
+    largest_shift: float = 0.008
+    touch: float = 0.004
+    attract: float = 0.020
+    scales: ErrorScales = field(default_factory=ErrorScales)
 
 
 @dataclass(frozen=True)
 class RefineResult:
-    """Refined configurations, their energy (B,), its terms, and the links that should touch (B, C)."""
+    """Refined configurations, their energy (B,), and the links that should touch (B, C)."""
 
     pose: HandPose
     energy: Tensor
-    terms: EnergyTerms
     active: Tensor
 
 
 def refine(
-    energy: ContactEnergy,
+    scene: HandOnObject,
     start: HandPose,
     config: RefineConfig,
     active: Tensor | None = None,
     movable: Tensor | None = None,
     hold_palm: bool = False,
-    attraction: Callable[[HandPose], Tensor] | None = None,
+    goal: Goal | None = None,
 ) -> RefineResult:
-    """Minimise the contact energy from `start`.
+    """Bring configurations into contact without leaving them.
 
     Args:
-        energy: of the hand on the object.
+        scene: the hand on the object.
         start: proposals.
-        config: step counts and rates.
-        active: (B, C) links that should touch; by default those that nearly do.
+        config: effort and scales.
+        active: (B, C) 0..1, links that should touch; by default those that nearly do.
         movable: (J,) bool, joints that may move; by default all.
-        hold_palm: keep the palm where it is.
-        attraction: a further energy (B,) of a configuration, such as fingertip goals.
+        hold_palm: keep the palm exactly where it is.
+        goal: further residuals, such as fingertip goals.
     """
-    if active is None:
-        active = nearly_touching(energy, start, config.attract)
-    hand = energy.hand
-    joints = start.joints.clone().requires_grad_()
-    columns = start.rotation[:, :, :2].clone().requires_grad_()
-    translation = start.translation.clone().requires_grad_()
-    force = torch.zeros(*active.shape, 3, requires_grad=True)
-    rates = [config.joint_rate, 0.0 if hold_palm else config.rotation_rate,
-             0.0 if hold_palm else config.translation_rate, 0.1]  # fmt: skip
-    groups = [
-        {"params": [p], "lr": rate} for p, rate in zip((joints, columns, translation, force), rates, strict=True)
-    ]
-    optimizer = torch.optim.Adam(groups, betas=(0.8, 0.95))
-    frozen = None if movable is None else ~movable
-    for step in range(config.steps):
-        decay = 1 - (1 - config.final_rate) * step / max(1, config.steps - 1)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * decay
-        optimizer.zero_grad(set_to_none=True)
-        pose = HandPose(joints, rotation_from_columns(columns), translation)
-        cost = energy(pose, start, active, force).total(config.weights).sum()
-        if attraction is not None:
-            cost = cost + attraction(pose).sum()
-        cost.backward()
-        if frozen is not None and joints.grad is not None:
-            joints.grad[:, frozen] = 0.0
-        optimizer.step()
-        with torch.no_grad():
-            joints.copy_(hand.clamp(joints))
-            if hold_palm:
-                columns.copy_(start.rotation[:, :, :2])
     with torch.no_grad():
-        rotation = start.rotation if hold_palm else rotation_from_columns(columns)
-        final = HandPose(joints.detach(), rotation.detach(), translation.detach())
-        terms = energy(final, start, active, force)
-    return RefineResult(final, terms.total(config.weights), terms, active)
+        if active is None:
+            active = nearly_touching(scene, start, config)
+        residuals = GraspResiduals(scene, config.scales, start, active, goal)
+        free = torch.ones(start.joints.shape[1] + 6)
+        if movable is not None:
+            free[: start.joints.shape[1]] = movable.float()
+        if hold_palm:
+            free[-6:] = 0.0
+        pose, energy = _descend(scene, residuals, start, config, free)
+        joints = pose.joints if movable is None else torch.where(movable, pose.joints, start.joints)
+        if hold_palm:
+            pose = HandPose(joints, start.rotation, start.translation)
+        return RefineResult(HandPose(joints, pose.rotation, pose.translation), energy, active)
 
 
-def nearly_touching(energy: ContactEnergy, pose: HandPose, reach: float) -> Tensor:
-    """Return (B, C) float: the contact links whose gap is below `reach` m; at least the two nearest."""
-    with torch.no_grad():
-        gap = energy.contacts(pose).gap
-    second = gap.kthvalue(2, dim=-1).values
-    return (gap <= torch.maximum(second, torch.full_like(second, reach))[:, None]).float()
+def nearly_touching(scene: HandOnObject, pose: HandPose, config: RefineConfig) -> Tensor:
+    """Return (B, C) float: links within `touch`, and outermost links within `attract`."""
+    gap = scene.contacts(pose).gap
+    outer = outermost_links(scene)
+    return ((gap < config.touch) | ((gap < config.attract) & outer)).float()
 
 
-def rotation_from_columns(columns: Tensor) -> Tensor:
-    """Return rotations (B, 3, 3) from two free columns (B, 3, 2) by Gram-Schmidt."""
-    first = F.normalize(columns[..., 0], dim=-1)
-    second = F.normalize(columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first, dim=-1)
-    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+def outermost_links(scene: HandOnObject) -> Tensor:
+    """Return (C,) bool: the contact links that carry a fingertip."""
+    tips = {tip["link"] for tip in scene.hand.spec.tips.values()}
+    return torch.tensor([name in tips for name in scene.hand.spec.contact_links])
+
+
+def _descend(
+    scene: HandOnObject, residuals: GraspResiduals, start: HandPose, config: RefineConfig, free: Tensor
+) -> tuple[HandPose, Tensor]:
+    pose, now = start, residuals(start)
+    damping = torch.full((len(start),), config.damping)
+    for _ in range(config.steps):
+        step = _step(now, damping, residuals.prior_weight, free, config)
+        trial = apply_step(scene.hand, pose, step)
+        then = residuals(trial)
+        # A finger must not jump through a thin wall: steps that make things worse are undone.
+        better = then.values.square().sum(-1) < now.values.square().sum(-1)
+        pose = trial.where(better, pose)
+        now = Residuals(
+            torch.where(better[:, None], then.values, now.values),
+            torch.where(better[:, None, None], then.rows, now.rows),
+        )
+        damping = torch.where(better, damping / 3, damping * 4).clamp(0.01, 1e4)
+    return pose, now.values.square().sum(-1)
+
+
+def _step(now: Residuals, damping: Tensor, weight: Tensor, free: Tensor, config: RefineConfig) -> Tensor:
+    # Held unknowns are taken out before the solve: the free ones must not count on their help.
+    rows = now.rows * free
+    normal = rows.transpose(1, 2) @ rows + damping[:, None, None] * torch.diag(weight.square())
+    step = -torch.linalg.solve(normal, (rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)) * free
+    joints = len(weight) - 6
+    largest = torch.tensor(
+        [config.largest_bend] * joints + [config.largest_turn] * 3 + [config.largest_shift] * 3
+    )
+    # Shorten the whole step rather than single entries: its direction is what was solved for.
+    return step * (largest / step.abs().clamp(min=1e-9)).amin(-1, keepdim=True).clamp(max=1.0)

@@ -32,11 +32,10 @@ class HandPose:
         """Move palm-frame points (B, P, 3) into the object frame."""
         return points @ self.rotation.transpose(1, 2) + self.translation[:, None]
 
-    @staticmethod
-    def concatenate(poses: list[HandPose]) -> HandPose:
-        """Join batches."""
+    def where(self, condition: Tensor, other: HandPose) -> HandPose:
+        """Return these configurations where `condition` (B,) holds, the other's elsewhere."""
         return HandPose(
-            torch.cat([p.joints for p in poses]),
-            torch.cat([p.rotation for p in poses]),
-            torch.cat([p.translation for p in poses]),
+            torch.where(condition[:, None], self.joints, other.joints),
+            torch.where(condition[:, None, None], self.rotation, other.rotation),
+            torch.where(condition[:, None], self.translation, other.translation),
         )

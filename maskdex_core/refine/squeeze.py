@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from maskdex_core.hands.jacobian import point_jacobian
-from maskdex_core.refine.energy import ContactEnergy, Contacts
+from maskdex_core.refine.contacts import Contacts, HandOnObject
 from maskdex_core.refine.pose import HandPose
 
 CONE_EDGES = 8
@@ -48,16 +48,16 @@ class Closing:
     residual: Tensor
 
 
-def solve_closing(energy: ContactEnergy, pose: HandPose, config: SqueezeConfig | None = None) -> Closing:
+def solve_closing(scene: HandOnObject, pose: HandPose, config: SqueezeConfig | None = None) -> Closing:
     """Solve the pre-grasp and the squeeze of grasps.
 
     The squeeze is Δq = Jᵀ f / kp with contact forces f from a small non-negative least squares
     inside linearised friction cones: the wrench vanishes while the normal forces sum to the total.
     """
     config = config or SqueezeConfig()
-    hand = energy.hand
+    hand = scene.hand
     with torch.no_grad():
-        contacts = energy.contacts(pose)
+        contacts = scene.contacts(pose)
         local_point = (contacts.point - pose.translation[:, None]) @ pose.rotation
         jacobian = point_jacobian(hand, pose.joints, hand.contact_link_index, local_point)  # (B, C, 3, J)
         forces, residual = _balanced_forces(contacts, config)
@@ -69,15 +69,17 @@ def solve_closing(energy: ContactEnergy, pose: HandPose, config: SqueezeConfig |
         return Closing(hand.clamp(pregrasp), pose.joints + delta, residual)
 
 
-def flex_closing(energy: ContactEnergy, pose: HandPose, offset: float) -> Tensor:
+def flex_closing(scene: HandOnObject, pose: HandPose, offset: float) -> Tensor:
     """Return a squeeze (B, J) that bends every touching finger by `offset` rad toward the object."""
-    hand = energy.hand
+    hand = scene.hand
     with torch.no_grad():
-        contacts = energy.contacts(pose)
+        contacts = scene.contacts(pose)
         local_point = (contacts.point - pose.translation[:, None]) @ pose.rotation
         jacobian = point_jacobian(hand, pose.joints, hand.contact_link_index, local_point)
         touching = (contacts.gap < 0.004).float()
-        inward = torch.einsum("bcx,bcxj->bj", -(contacts.normal @ pose.rotation) * touching[..., None], jacobian)
+        inward = torch.einsum(
+            "bcx,bcxj->bj", -(contacts.normal @ pose.rotation) * touching[..., None], jacobian
+        )
         return pose.joints + offset * torch.sign(inward) * (inward.abs() > 0.005)
 
 
@@ -120,7 +122,9 @@ def _cone_edges(normals: np.ndarray, friction: float) -> np.ndarray:
     return -normals[:, None] + friction * tangent
 
 
-def _back_off(contacts: Contacts, normal: Tensor, jacobian: Tensor, joints: Tensor, config: SqueezeConfig) -> Tensor:
+def _back_off(
+    contacts: Contacts, normal: Tensor, jacobian: Tensor, joints: Tensor, config: SqueezeConfig
+) -> Tensor:
     """Return q − Jᵀ(JJᵀ+λ)⁻¹c along the contact normals: every finger opens away from the object."""
     rows = torch.einsum("bcx,bcxj->bcj", normal, jacobian)  # (B, C, J)
     near = (contacts.gap < 2 * config.opening).float()

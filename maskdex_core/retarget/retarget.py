@@ -1,24 +1,33 @@
 """Map grasps of one hand onto another: align landmarks, match fingertips, then make contact.
 
 A finger the target hand lacks is left out: the remaining fingers match their own counterparts and
-the contact energy closes the hand with what there is.
+the contact residuals close the hand with what there is.
 
 Index legend: B grasps, F fingers both hands have, M landmarks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from maskdex_core.errors import HandError
 from maskdex_core.hands.model import HandModel
-from maskdex_core.refine.energy import ContactEnergy, EnergyWeights
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.residuals import ErrorScales, Goal, Residuals
+from maskdex_core.refine.rows import HandMotion
 from maskdex_core.refine.squeeze import SqueezeConfig, solve_closing
+
+# Fingertips alone: the object is not felt, and the hand may travel far.
+MATCH = RefineConfig(
+    steps=8, largest_bend=0.4, largest_turn=0.4, largest_shift=0.05,
+    scales=ErrorScales(penetration=0.1, table=0.1, self_collision=0.1, joint=5.0, turn=5.0, shift=1.0),
+)  # fmt: skip
+CONTACT = RefineConfig(steps=20, scales=ErrorScales(joint=3.0, turn=2.0, shift=0.1))
 
 
 @dataclass(frozen=True)
@@ -27,20 +36,17 @@ class RetargetConfig:
 
     Attributes:
         match: free fingertip matching (no object). contact: contact refinement from there.
-        tip_scale: m; a fingertip error of this size costs 1.
-        tip_weight: weight of fingertips while contacts are made.
+        match_scale, tip_scale: m; the fingertip error that costs 1 while matching, and while touching.
         free_share: weight of a finger that does not touch, relative to one that does.
         squeeze: forces of the target hand's squeeze.
     """
 
-    match: RefineConfig = RefineConfig(
-        40, 0.08, 0.006, 0.05, 0.1, weights=EnergyWeights(gap=0, penetration=0, wrench=0, table=0, prior=0)
-    )
-    contact: RefineConfig = RefineConfig(80, 0.045, 0.003, 0.022, 0.05, weights=EnergyWeights(gap=3.0, prior=0.0))
-    tip_scale: float = 0.01
-    tip_weight: float = 0.02
+    match: RefineConfig = MATCH
+    contact: RefineConfig = CONTACT
+    match_scale: float = 0.005
+    tip_scale: float = 0.010
     free_share: float = 0.1
-    squeeze: SqueezeConfig = SqueezeConfig()
+    squeeze: SqueezeConfig = field(default_factory=SqueezeConfig)
 
 
 @dataclass(frozen=True)
@@ -65,55 +71,90 @@ class Retargeted:
 
 
 def retarget(
-    source: HandModel, grasp: HandPose, energy: ContactEnergy, source_touch: Tensor, config: RetargetConfig | None = None
+    source: HandModel,
+    grasp: HandPose,
+    scene: HandOnObject,
+    source_touch: Tensor,
+    config: RetargetConfig | None = None,
 ) -> Retargeted:
-    """Map grasps of `source` onto the hand of `energy`.
+    """Map grasps of `source` onto the hand of `scene`.
 
     Args:
         source: the hand of the grasps.
         grasp: B configurations in the object frame.
-        energy: contact energy of the target hand on the same object.
+        scene: the target hand on the same object.
         source_touch: (B, fingers of source) bool, which fingers touch.
 
     Raises:
         HandError: when the hands share fewer than two fingers.
     """
     config = config or RetargetConfig()
-    target = energy.hand
+    target = scene.hand
     fingers = tuple(f for f in source.finger_names if f in target.finger_names)
     if len(fingers) < 2:
-        raise HandError(f"hands {source.name!r} and {target.name!r} share {len(fingers)} fingers; at least 2 are needed")
+        raise HandError(
+            f"hands {source.name!r} and {target.name!r} share {len(fingers)} fingers; at least 2 are needed"
+        )
     rows = [source.finger_names.index(finger) for finger in fingers]
     columns = [target.finger_names.index(finger) for finger in fingers]
     goal = grasp.to_object(source.tip_points(grasp.joints))[:, rows]
     weight = torch.where(source_touch[:, rows], 1.0, config.free_share)
 
-    def tips(pose: HandPose) -> Tensor:
-        placed = pose.to_object(target.tip_points(pose.joints))[:, columns]
-        return (((placed - goal) / config.tip_scale).square().sum(-1) * weight).sum(-1)
-
     start = _aligned(source, grasp, target, fingers)
     active = _active_links(target, source_touch[:, rows], fingers)
-    matched = refine(energy, start, config.match, active, attraction=tips)
-    made = refine(energy, matched.pose, config.contact, active, attraction=lambda pose: config.tip_weight * tips(pose))
-    closing = solve_closing(energy, made.pose, config.squeeze)
+    tips = TipGoal(target, columns, goal, weight)
+    nothing = torch.zeros_like(active)
+    matched = refine(scene, start, config.match, nothing, goal=tips.within(config.match_scale))
+    made = refine(scene, matched.pose, config.contact, active, goal=tips.within(config.tip_scale))
+    closing = solve_closing(scene, made.pose, config.squeeze)
     with torch.no_grad():
         placed = made.pose.to_object(target.tip_points(made.pose.joints))[:, columns]
         error = (placed - goal).norm(dim=-1)
     return Retargeted(
         made.pose, closing.pregrasp, target.clamp(closing.squeeze), made.energy, closing.residual, error, fingers,
-        energy.penetration(made.pose),
+        scene.penetration(made.pose),
     )  # fmt: skip
 
 
-def touching_fingers(energy: ContactEnergy, pose: HandPose, reach: float = 0.004) -> Tensor:
+def touching_fingers(scene: HandOnObject, pose: HandPose, reach: float = 0.004) -> Tensor:
     """Return (B, fingers) bool: which fingers have a contact link within `reach` m of the object."""
-    hand = energy.hand
+    hand = scene.hand
     with torch.no_grad():
-        near = energy.contacts(pose).gap < reach
+        near = scene.contacts(pose).gap < reach
     part = hand.link_part[hand.contact_link_index]
     index = [hand.part_names.index(finger) for finger in hand.finger_names]
     return torch.stack([near[:, part == i].any(-1) for i in index], -1)
+
+
+@dataclass(frozen=True)
+class TipGoal:
+    """Fingertips as residuals: where chosen fingertips (columns of `tip_points`) should be.
+
+    Attributes:
+        hand: the target hand. columns: F finger columns. points: (B, F, 3) m, object frame.
+        weight: (B, F) of each finger.
+    """
+
+    hand: HandModel
+    columns: list[int]
+    points: Tensor
+    weight: Tensor
+
+    def within(self, scale: float) -> Goal:
+        """Return the residuals; an error of `scale` m costs 1."""
+        link, point = self.hand.tips
+        link, point = link[self.columns], point[self.columns]
+
+        def residuals(pose: HandPose, motion: HandMotion) -> Residuals:
+            placed = pose.to_object(self.hand.place(self.hand.link_transforms(pose.joints), link, point))
+            root = self.weight.sqrt() / scale
+            rows = [
+                motion.along(link, placed, axis.expand_as(placed)) * root[..., None] for axis in torch.eye(3)
+            ]
+            values = (placed - self.points) * root[..., None]
+            return Residuals(values.transpose(1, 2).flatten(1), torch.cat(rows, 1))
+
+        return residuals
 
 
 def _landmarks(hand: HandModel, joints: Tensor, fingers: tuple[str, ...]) -> Tensor:
@@ -145,7 +186,9 @@ def _active_links(target: HandModel, touch: Tensor, fingers: tuple[str, ...]) ->
     links = target.contact_link_index.tolist()
     active = torch.zeros(len(touch), len(links))
     for column, finger in enumerate(fingers):
-        outer = max(links.index(link) for link in links if target.part_names[int(target.link_part[link])] == finger)
+        outer = max(
+            links.index(link) for link in links if target.part_names[int(target.link_part[link])] == finger
+        )
         active[:, outer] = touch[:, column].float()
     # Two contacts at least, or nothing is held.
     short = active.sum(-1) < 2

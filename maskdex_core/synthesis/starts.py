@@ -9,14 +9,16 @@ from torch import Tensor
 
 from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
-from maskdex_core.refine.energy import ContactEnergy
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.synthesis.grasp_types import GraspType, preshapes
 
 ROLLS = 8
 
 
-def antipodal_pairs(target: ObjectModel, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
+def antipodal_pairs(
+    target: ObjectModel, widest: float, part: int | None, rng: np.random.Generator
+) -> np.ndarray:
     """Return pairs (P, 2, 3) m of facing surface points no wider apart than `widest`.
 
     Args:
@@ -43,13 +45,15 @@ def antipodal_pairs(target: ObjectModel, widest: float, part: int | None, rng: n
 
 
 def start_poses(
-    hand: HandModel, energy: ContactEnergy, grasp_type: GraspType, pairs: np.ndarray, count: int,
+    hand: HandModel, scene: HandOnObject, grasp_type: GraspType, pairs: np.ndarray, count: int,
     generator: torch.Generator,
 ) -> HandPose:  # fmt: skip
     """Return `count` start configurations, each the least penetrating of eight rolls about its pair."""
     joints = preshapes(hand, grasp_type, count, generator)
     thumb, fingers = _pads(hand, grasp_type, joints)
-    pair = torch.as_tensor(pairs, dtype=torch.float32)[torch.randint(len(pairs), (count,), generator=generator)]
+    pair = torch.as_tensor(pairs, dtype=torch.float32)[
+        torch.randint(len(pairs), (count,), generator=generator)
+    ]
     hand_axis = F.normalize(fingers - thumb, dim=-1)
     object_axis = F.normalize(pair[:, 1] - pair[:, 0], dim=-1)
     # The palm's normal (−y) completes the hand's frame on the axis.
@@ -66,7 +70,7 @@ def start_poses(
         middle = (thumb + fingers) / 2
         translation = pair.mean(1) - (rotation @ middle[..., None]).squeeze(-1)
         pose = HandPose(joints, rotation, translation)
-        cost = _crowding(energy, pose)
+        cost = _crowding(scene, pose)
         if best is None:
             best, best_cost = pose, cost
             continue
@@ -82,10 +86,10 @@ def start_poses(
     return best
 
 
-def _crowding(energy: ContactEnergy, pose: HandPose) -> Tensor:
+def _crowding(scene: HandOnObject, pose: HandPose) -> Tensor:
     """Return how deep (B,) the spheres sit in object and table, summed."""
     with torch.no_grad():
-        return energy.crowding(pose)
+        return scene.crowding(pose)
 
 
 def _pads(hand: HandModel, grasp_type: GraspType, joints: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,16 +12,17 @@ from scipy.spatial import cKDTree
 from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
 from maskdex_core.physics.hold_test import HoldResult, HoldTest
-from maskdex_core.refine.energy import ContactEnergy, EnergyWeights
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.residuals import ErrorScales
+from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.squeeze import Closing, flex_closing, solve_closing
 from maskdex_core.synthesis.grasp_types import GRASP_TYPES, GraspType, active_links
 from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
 
-FREE = EnergyWeights(prior=0.0)
-COARSE = RefineConfig(25, 0.03, 0.03 * 0.1, 0.03, 0.5, weights=FREE)
-FINE = RefineConfig(80, 0.02, 0.0015, 0.015, 0.05, weights=FREE)
+# From an antipodal start the hand may travel far: only contact and clearance count.
+FAR = RefineConfig(steps=20, scales=ErrorScales(joint=3.0, turn=2.0, shift=0.1))
 CONTACT_REACH = 0.003  # m
 
 
@@ -67,7 +68,7 @@ def synthesize(
     """Yield (grasp type/part, candidates simulated, valid grasps) for each type and target part."""
     rng = np.random.default_rng([seed, 17])
     generator = torch.Generator().manual_seed(seed)
-    energy = ContactEnergy(hand, target.sdf, table_height=0.0)
+    scene = HandOnObject(hand, target.sdf, table_height=0.0)
     physics = HoldTest(hand, target)
     for grasp_type in GRASP_TYPES:
         for part in range(len(target.part_names)):
@@ -75,36 +76,35 @@ def synthesize(
             label = f"{grasp_type.name}/{target.part_names[part]}"
             if len(pairs) < 8:
                 continue
-            pose, closing = _candidates(hand, energy, grasp_type, pairs, config, generator)
-            yield label, len(pose), _valid(hand, target, energy, physics, grasp_type, pose, closing, config)
+            pose, closing = _candidates(hand, scene, grasp_type, pairs, config, generator)
+            yield label, len(pose), _valid(hand, target, scene, physics, grasp_type, pose, closing, config)
 
 
 def _candidates(
-    hand: HandModel, energy: ContactEnergy, grasp_type: GraspType, pairs: np.ndarray, config: SynthesisConfig,
+    hand: HandModel, scene: HandOnObject, grasp_type: GraspType, pairs: np.ndarray, config: SynthesisConfig,
     generator: torch.Generator,
 ) -> tuple[HandPose, Closing]:  # fmt: skip
     active = active_links(hand, grasp_type)
     starts = config.candidates * config.oversample
-    start = start_poses(hand, energy, grasp_type, pairs, starts, generator)
-    coarse = refine(energy, start, COARSE, active.expand(starts, -1))
-    best = coarse.energy.argsort()[: config.candidates]
-    fine = refine(energy, coarse.pose[best], FINE, active.expand(len(best), -1))
-    closing = solve_closing(energy, fine.pose)
-    good = (closing.residual < config.worst_residual) & (energy.penetration(fine.pose) < config.deepest)
-    keep = torch.nonzero(good).flatten()
-    return fine.pose[keep], Closing(closing.pregrasp[keep], closing.squeeze[keep], closing.residual[keep])
+    start = start_poses(hand, scene, grasp_type, pairs, starts, generator)
+    made = refine(scene, start, FAR, active.expand(starts, -1))
+    closing = solve_closing(scene, made.pose)
+    good = (closing.residual < config.worst_residual) & (scene.penetration(made.pose) < config.deepest)
+    order = grasp_cost(made.energy, closing.residual).argsort()
+    keep = order[good[order]][: config.candidates]
+    return made.pose[keep], Closing(closing.pregrasp[keep], closing.squeeze[keep], closing.residual[keep])
 
 
 def _valid(
-    hand: HandModel, target: ObjectModel, energy: ContactEnergy, physics: HoldTest, grasp_type: GraspType,
+    hand: HandModel, target: ObjectModel, scene: HandOnObject, physics: HoldTest, grasp_type: GraspType,
     pose: HandPose, closing: Closing, config: SynthesisConfig,
 ) -> list[MadeGrasp]:  # fmt: skip
     made: list[MadeGrasp] = []
     if len(pose) == 0:
         return made
-    flexed = flex_closing(energy, pose, config.flex).numpy()
-    labels = _contact_labels(hand, target, energy, pose)
-    depth = energy.penetration(pose).numpy()
+    flexed = flex_closing(scene, pose, config.flex).numpy()
+    labels = _contact_labels(hand, target, scene, pose)
+    depth = scene.penetration(pose).numpy()
     for i in range(len(pose)):
         if len(made) >= config.quota:
             break
@@ -121,13 +121,13 @@ def _valid(
 
 
 def _contact_labels(
-    hand: HandModel, target: ObjectModel, energy: ContactEnergy, pose: HandPose
+    hand: HandModel, target: ObjectModel, scene: HandOnObject, pose: HandPose
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return for each grasp the links that touch and the object part that each touches."""
     points, _, parts = target.sample_surface(4000)
     tree = cKDTree(points)
     with torch.no_grad():
-        contacts = energy.contacts(pose)
+        contacts = scene.contacts(pose)
     labels = []
     for gap, point in zip(contacts.gap.numpy(), contacts.point.numpy(), strict=True):
         touching = np.flatnonzero(gap < CONTACT_REACH)

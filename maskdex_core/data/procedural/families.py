@@ -153,12 +153,11 @@ def brush(rng: Rng) -> Parts:
 
 def pan(rng: Rng) -> Parts:
     radius, height = rng.uniform(0.07, 0.09), rng.uniform(0.03, 0.04)
-    body = lathe_wall([radius * 0.9, radius], [0, height], 0.005) + [
-        frustum(radius * 0.9, radius * 0.9, 0.006)
-    ]
+    body = lathe_wall([radius * 0.9, radius], [0, height], 0.005)
+    body.append(frustum(radius * 0.9, radius * 0.9, 0.006))
     length, width = rng.uniform(0.12, 0.16), rng.uniform(0.018, 0.024)
     start = np.array([radius * 0.93, 0, height * 0.75])
-    handle = [rod(start, start + [length, 0, 0.012], width, width * 0.8)]
+    handle = [rod(start, start + np.array([length, 0, 0.012]), width, width * 0.8)]
     return {"body": body, "handle": handle}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 SIDES = 20
@@ -37,7 +39,7 @@ def lathe_wall(
     edges = np.linspace(0, 2 * np.pi, sides + 1)
     staves = []
     for r0, r1, z0, z1 in zip(radii[:-1], radii[1:], heights[:-1], heights[1:], strict=True):
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in pairwise(edges):
             corners = []
             for angle in (a, b):
                 direction = np.array([np.cos(angle), np.sin(angle)])
@@ -66,7 +68,7 @@ def bent_rod(points: np.ndarray, width: float, depth: float | None = None) -> li
     """Return a chain of bars along a polyline (K, 3); the bars overlap a little at the bends."""
     points = np.asarray(points, float)
     pieces = []
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         grow = (end - start) / np.linalg.norm(end - start) * width * 0.2
         pieces.append(rod(start - grow, end + grow, width, depth))
     return pieces

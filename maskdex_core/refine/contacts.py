@@ -1,0 +1,119 @@
+"""How a hand lies on an object: every hand as spheres, the object as a signed distance field.
+
+A contact link touches with the sphere nearest to the surface on its palmar side.
+
+Index legend: B batch, S spheres, C contact links, L links, Q finger spheres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskdex_core.hands.model import HandModel
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.sdf import SdfGrid
+
+BACK_OF_FINGER = 0.02  # m that a contact is lengthened by for each unit it faces away
+FACING = 0.2  # cosine between palmar side and surface below which that begins
+CONTACT_SPHERES = 24  # of one link; a palm has more, but its middle is where it touches
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """The contact of each contact link, object frame.
+
+    Attributes:
+        gap: (B, C) m, from the link's skin to the surface.
+        point: (B, C, 3) m on the object. normal: (B, C, 3) outward from the object.
+        sphere: (B, C) index of the sphere that makes it.
+    """
+
+    gap: Tensor
+    point: Tensor
+    normal: Tensor
+    sphere: Tensor
+
+
+@dataclass(frozen=True)
+class HandView:
+    """The hand's spheres relative to the object, object frame.
+
+    Attributes:
+        transforms: (B, L, 4, 4) palm_from_link. centers: (B, S, 3) m. skin: (B, S) m, distance of
+            each sphere's skin to the surface. normal: (B, S, 3) of the object at the centres.
+        contacts: of each contact link.
+    """
+
+    transforms: Tensor
+    centers: Tensor
+    skin: Tensor
+    normal: Tensor
+    contacts: Contacts
+
+
+class HandOnObject:
+    """One hand and one object, with the table it stands on."""
+
+    def __init__(self, hand: HandModel, sdf: SdfGrid, table_height: float | None = None) -> None:
+        """Take a hand, the object's field, and the table's z in the object frame (m), if there is one."""
+        self.hand, self.sdf, self.table_height = hand, sdf, table_height
+        self._link_spheres, self._link_mask = _spheres_by_link(hand)
+
+    def look(self, pose: HandPose) -> HandView:
+        """Return where the hand's spheres are."""
+        hand = self.hand
+        transforms = hand.link_transforms(pose.joints)
+        centers = pose.to_object(hand.place(transforms, hand.sphere_link, hand.sphere_center))
+        palmar = (transforms[:, hand.sphere_link, :3, :3] @ hand.sphere_palmar[None, :, :, None]).squeeze(-1)
+        distance, normal = self.sdf.query(centers)
+        skin = distance - hand.sphere_radius
+        contacts = self._contacts(centers, palmar @ pose.rotation.transpose(1, 2), skin, normal)
+        return HandView(transforms, centers, skin, normal, contacts)
+
+    def contacts(self, pose: HandPose) -> Contacts:
+        """Return the contact of each contact link."""
+        return self.look(pose).contacts
+
+    def crowding(self, pose: HandPose) -> Tensor:
+        """Return the summed depth (B,) in m of all spheres in the object and the table."""
+        view = self.look(pose)
+        depth = (-view.skin).clamp(min=0).sum(-1)
+        if self.table_height is not None:
+            low = self.hand.sphere_radius + self.table_height - view.centers[..., 2]
+            depth = depth + low.clamp(min=0).sum(-1)
+        return depth
+
+    def penetration(self, pose: HandPose) -> Tensor:
+        """Return the deepest sphere penetration (B,) in m into the object."""
+        return (-self.look(pose).skin).clamp(min=0).amax(-1)
+
+    def _contacts(self, centers: Tensor, palmar: Tensor, skin: Tensor, normal: Tensor) -> Contacts:
+        facing = -(normal * palmar).sum(-1)
+        # A contact on the back of a finger is none: its distance is lengthened.
+        effective = skin + BACK_OF_FINGER * (FACING - facing).clamp(min=0)
+        by_link = effective[:, self._link_spheres].masked_fill(~self._link_mask, torch.inf)
+        nearest = by_link.argmin(-1, keepdim=True)
+        sphere = self._link_spheres.expand(len(nearest), -1, -1).gather(-1, nearest).squeeze(-1)
+        index = sphere[..., None].expand(-1, -1, 3)
+        chosen = normal.gather(1, index)
+        distance = self.hand.sphere_radius[sphere] + skin.gather(1, sphere)
+        point = centers.gather(1, index) - chosen * distance[..., None]
+        return Contacts(by_link.gather(-1, nearest).squeeze(-1), point, chosen, sphere)
+
+
+def _spheres_by_link(hand: HandModel) -> tuple[Tensor, Tensor]:
+    """Return sphere indices (C, W) of each contact link, its most palmar ones, and their mask."""
+    height = (hand.sphere_center * hand.sphere_palmar).sum(-1) + hand.sphere_radius
+    groups = []
+    for link in hand.contact_link_index:
+        own = torch.nonzero(hand.sphere_link == link).flatten()
+        groups.append(own[height[own].argsort(descending=True)[:CONTACT_SPHERES]])
+    size = max(len(group) for group in groups)
+    index = torch.zeros(len(groups), size, dtype=torch.long)
+    mask = torch.zeros(len(groups), size, dtype=torch.bool)
+    for row, group in enumerate(groups):
+        index[row, : len(group)], mask[row, : len(group)] = group, True
+    return index, mask

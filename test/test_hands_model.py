@@ -1,0 +1,288 @@
+"""The hands: kinematics and limits of the fact tables, points on the skin, wrong descriptions named."""
+
+import numpy as np
+import pytest
+import torch
+from robot_tables import table, walk
+
+from maskdex_core.errors import HandError
+from maskdex_core.hands import HandModel, known_hands
+from maskdex_core.resources import resource_path
+
+HANDS = ("shadow", "freedom_v2")
+# Fingertips (mm, palm frame; thumb to little) at the limits' fractions 0, 0.3 and 0.8, by the fact tables.
+GOLDEN_TIPS = {
+    "shadow": {
+        0.0: [[98.842, 32.93, 73.627], [64.715, 24.847, 182.137], [42.715, 24.847, 186.137],
+              [-42.715, 24.847, 182.137], [-64.715, 24.847, 173.637]],
+        0.3: [[112.779, -32.379, 79.511], [42.737, -54.498, 164.279], [20.737, -54.498, 168.279],
+              [-20.737, -54.498, 164.279], [-30.381, -72.94, 147.128]],
+        0.8: [[11.326, -30.345, 99.447], [38.22, -43.583, 70.441], [16.22, -43.583, 74.441],
+              [-16.22, -43.583, 70.441], [-12.867, -51.674, 44.188]],
+    },
+    "freedom_v2": {
+        0.0: [[95.806, 114.844, 108.934], [17.589, 30.775, 210.245], [17.589, 8.725, 211.92],
+              [17.589, -13.275, 210.197], [17.589, -35.272, 201.966]],
+        0.3: [[97.782, 80.565, 134.668], [58.384, 30.772, 181.42], [58.384, 8.723, 183.095],
+              [58.384, -13.277, 181.372], [58.385, -35.275, 173.141]],
+        0.8: [[44.541, 26.153, 169.264], [60.36, 30.768, 107.791], [60.36, 8.718, 109.466],
+              [60.36, -13.282, 107.743], [60.36, -35.279, 99.512]],
+    },
+}  # fmt: skip
+TABLES = {"shadow": ("shadow_menagerie", "rh_"), "freedom_v2": ("freedom_v2_right", "")}
+
+
+def _random_joints(hand, count, seed=0):
+    fraction = torch.rand(count, len(hand.joint_names), generator=torch.Generator().manual_seed(seed))
+    return hand.lower + fraction * (hand.upper - hand.lower)
+
+
+@pytest.mark.parametrize("name", HANDS)
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.8])
+def test_fingertips_are_where_the_maker_says(name, fraction):
+    hand = HandModel.load(name)
+    joints = (hand.lower + fraction * (hand.upper - hand.lower))[None]
+    tips = 1e3 * hand.tip_points(joints)[0].numpy()
+    assert np.abs(tips - GOLDEN_TIPS[name][fraction]).max() < 0.1  # mm
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_kinematics_equal_the_fact_table(name):
+    hand = HandModel.load(name)
+    facts, prefix = table(TABLES[name][0]), TABLES[name][1]
+    joints = _random_joints(hand, 1000)
+    with torch.no_grad():
+        ours = hand.link_transforms(joints).double().numpy()
+    for row, angles in enumerate(joints.double().numpy()):
+        by_name = {prefix + joint: angle for joint, angle in zip(hand.joint_names, angles, strict=True)}
+        truth = walk(facts, hand.spec.root, by_name)
+        expected = np.stack([truth[link] for link in hand.link_names])
+        assert np.abs(ours[row, :, :3, 3] - expected[:, :3, 3]).max() < 1e-4, row
+        assert np.abs(ours[row, :, :3, :3] - expected[:, :3, :3]).max() < 1e-4, row
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_limits_equal_the_fact_table(name):
+    hand, facts = HandModel.load(name), table(TABLES[name][0])
+    limits = {j["name"]: (j["lower"], j["upper"]) for j in facts["joints"] if j["type"] != "fixed"}
+    for joint in hand.all_joint_names:
+        urdf = hand.urdf.joints[joint]
+        assert (urdf.lower, urdf.upper) == pytest.approx(limits[TABLES[name][1] + joint], abs=1e-6), joint
+    for end in (hand.lower, hand.upper):
+        everything = hand.expand_mimic(end[None])[0]
+        for joint, angle in zip(hand.all_joint_names, everything.tolist(), strict=True):
+            low, high = limits[TABLES[name][1] + joint]
+            assert low - 1e-5 <= angle <= high + 1e-5, joint
+
+
+def test_shadow_limits_without_the_tables():
+    hand = HandModel.load("shadow")
+    limits = {
+        n: (round(float(a), 4), round(float(b), 4))
+        for n, a, b in zip(hand.joint_names, hand.lower, hand.upper, strict=True)
+    }
+    assert len(limits) == 22
+    assert limits["FFJ4"] == (-0.3491, 0.3491) and limits["FFJ3"] == (-0.2618, 1.5708)
+    assert limits["FFJ1"] == (0.0, 1.5708) and limits["LFJ5"] == (0.0, 0.7854)
+    assert limits["THJ5"] == (-1.0472, 1.0472) and limits["THJ1"] == (-0.2618, 1.5708)
+
+
+def test_outer_phalanges_follow_their_finger():
+    hand = HandModel.load("freedom_v2")
+    assert len(hand.joint_names) == 7 and len(hand.all_joint_names) == 12
+    joints = torch.zeros(1, 7)
+    joints[0, hand.joint_names.index("ring_joint")] = 1.0
+    joints[0, hand.joint_names.index("thumb_joint3")] = 0.4
+    moved = dict(zip(hand.all_joint_names, hand.expand_mimic(joints)[0].tolist(), strict=True))
+    assert moved["ring_dip"] == pytest.approx(0.8625) and moved["thumb_dip"] == pytest.approx(0.48)
+    assert moved["index_dip"] == 0.0
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_skin_points_lie_on_the_skin(name):
+    hand = HandModel.load(name)
+    assert hand.surface_point.shape == (2000, 3)
+    counts = torch.bincount(hand.surface_part, minlength=6)
+    assert len(counts) == 6 and counts.min() >= 333 and counts.max() <= 335
+    for link in hand.surface_link.unique().tolist():
+        points = hand.surface_point[hand.surface_link == link].double().numpy()
+        shapes = [shape for index, shape in hand.shapes() if index == link]
+        distance = np.min([shape.signed_distance(points) for shape in shapes], axis=0)
+        assert np.abs(distance).max() < 1e-4, hand.link_names[link]
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_skin_normals_point_outwards(name):
+    hand = HandModel.load(name)
+    point, normal = hand.surface_point.double().numpy(), hand.surface_normal.double().numpy()
+    assert np.abs(np.linalg.norm(normal, axis=-1) - 1).max() < 1e-5
+    inner, outer = [], []
+    for link in hand.surface_link.unique().tolist():
+        mine = (hand.surface_link == link).numpy()
+        shapes = [shape for index, shape in hand.shapes() if index == link]
+        for depth, found in ((-1e-4, inner), (1e-4, outer)):
+            moved = point[mine] + depth * normal[mine]
+            found.append(np.stack([shape.signed_distance(moved) for shape in shapes]).min(0))
+    assert np.concatenate(inner).max() < 0
+    assert np.concatenate(outer).min() > 0  # a face shared by two shapes is no skin
+
+
+def test_skin_points_are_the_same_every_time():
+    hand = HandModel.load("shadow")
+    again = HandModel(hand.spec, hand.urdf)
+    assert torch.equal(hand.surface_point, again.surface_point)
+    assert torch.equal(hand.surface_link, again.surface_link)
+    assert torch.equal(hand.surface_palmar, again.surface_palmar)
+
+
+def _mean_palmar_normal(hand, joints, link):
+    chosen = (hand.surface_link == hand.link_index(link)) & hand.surface_palmar
+    rotation = hand.link_transforms(joints)[0, hand.link_index(link), :3, :3]
+    mean = (hand.surface_normal[chosen] @ rotation.T).mean(0)
+    return mean / mean.norm()
+
+
+def test_the_shadow_palm_and_flat_fingers_face_minus_y():
+    hand = HandModel.load("shadow")
+    flat = torch.zeros(1, 22)
+    for link in ("rh_palm", "rh_ffproximal", "rh_mfmiddle", "rh_rfdistal", "rh_lfdistal"):
+        assert _mean_palmar_normal(hand, flat, link)[1] < -0.95, link
+
+
+def test_closing_turns_the_palmar_side_toward_the_palm():
+    hand = HandModel.load("shadow")
+    bent, closed = torch.zeros(1, 22), torch.zeros(1, 22)
+    bent[0, hand.joint_names.index("FFJ3")] = np.pi / 2
+    closed[0, [hand.joint_names.index(name) for name in ("FFJ3", "FFJ2")]] = np.pi / 2
+    # Bent by 90 degrees the finger points away from the palm and its pad looks to the wrist (-z).
+    assert _mean_palmar_normal(hand, bent, "rh_ffproximal")[2] < -0.95
+    assert _mean_palmar_normal(hand, closed, "rh_ffdistal")[1] > 0.95  # by 180: it looks at the palm
+
+
+@pytest.mark.parametrize(
+    ("name", "flexion"),
+    [("shadow", ("THJ1", "FFJ1", "MFJ1", "RFJ1", "LFJ1")), ("freedom_v2", ("thumb_joint3", "index_joint"))],
+)
+def test_flexing_a_finger_moves_its_tip_to_its_palmar_side(name, flexion):
+    hand = HandModel.load(name)
+    joints = (0.7 * hand.lower + 0.3 * hand.upper)[None].double()
+    for finger, joint in zip(hand.finger_names, flexion, strict=False):
+        link = hand.link_index(hand.spec.tips[finger]["link"])
+        bent = joints.clone()
+        bent[0, hand.joint_names.index(joint)] += 1e-3
+        row = hand.finger_names.index(finger)
+        way = torch.nn.functional.normalize((hand.tip_points(bent) - hand.tip_points(joints))[0, row], dim=0)
+        palmar = hand.link_transforms(joints)[0, link, :3, :3] @ hand.link_palmar[link].double()
+        assert way @ palmar > 0.9, finger
+
+
+@pytest.mark.parametrize("name", HANDS)
+def test_spheres_lie_inside_the_shapes(name):
+    hand = HandModel.load(name)
+    for link in hand.sphere_link.unique().tolist():
+        mine = hand.sphere_link == link
+        centers, radii = hand.sphere_center[mine].double().numpy(), hand.sphere_radius[mine].double().numpy()
+        shapes = [shape for index, shape in hand.shapes() if index == link]
+        depth = -np.stack([shape.signed_distance(centers) for shape in shapes]).min(0)
+        assert (depth >= radii - 1e-6).all(), hand.link_names[link]
+
+
+def test_double_precision_and_batches_agree_with_single():
+    hand = HandModel.load("shadow")
+    joints = _random_joints(hand, 8, seed=5)
+    single = torch.cat([hand.surface_points(row[None]) for row in joints])
+    assert (hand.surface_points(joints) - single).abs().max() < 1e-6
+    assert (hand.surface_points(joints.double()) - single.double()).abs().max() < 1e-6
+    picked = torch.tensor([3, 77, 1999])
+    assert (hand.surface_points(joints, picked) - single[:, picked]).abs().max() < 1e-6
+
+
+# ------------------------------------------------------------------ descriptions that are wrong
+PALM_SHAPE = """<collision>
+      <origin xyz="-0.004 -0.003 0.055" rpy="0 0 0"/>
+      <geometry><box size="0.026 0.078 0.094"/></geometry>
+    </collision>"""
+
+
+def _variant(tmp_path, yaml_edit=None, urdf_edit=None):
+    """Write a copy of freedom_v2 with texts replaced, and return its YAML's path."""
+    urdf = resource_path("urdf/freedom_v2.urdf").read_text()
+    yaml = resource_path("config/hands/freedom_v2.yaml").read_text()
+    for text, edits in (("urdf", urdf_edit or {}), ("yaml", yaml_edit or {})):
+        for old, new in edits.items():
+            assert old in (urdf if text == "urdf" else yaml), old
+            urdf, yaml = (
+                (urdf.replace(old, new, 1), yaml) if text == "urdf" else (urdf, yaml.replace(old, new, 1))
+            )
+    (tmp_path / "hand.urdf").write_text(urdf)
+    path = tmp_path / "hand.yaml"
+    path.write_text(yaml.replace("urdf: urdf/freedom_v2.urdf", f"urdf: {tmp_path / 'hand.urdf'}"))
+    return path
+
+
+def test_a_hand_is_loaded_by_the_path_of_its_yaml(tmp_path):
+    hand = HandModel.load(_variant(tmp_path, {"name: freedom_v2": "name: mine"}))
+    assert hand.name == "mine" and hand.joint_names == HandModel.load("freedom_v2").joint_names
+
+
+def test_unknown_hand_lists_the_known_ones():
+    assert set(HANDS) <= set(known_hands())
+    with pytest.raises(HandError, match=r"hand 'leep' is unknown; known: .*freedom_v2.*shadow"):
+        HandModel.load("leep")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"[f_link1_1, f_link1_2": "[f_link1_1, f_link9_2"}, "link 'f_link9_2' is not in"),
+        ({"contact_links: [p_link1": "contact_links: [p_link7"}, "link 'p_link7' is not in"),
+        ({"  little: [": "  pinky: ["}, "part 'pinky' is unknown; known: index, little"),
+        ({"  little: {link": "  pinky: {link"}, "finger 'pinky' is unknown; known: index, little"),
+        ({"{link: f_link1_4, xyz": "{link: f_link1_4, at"}, "tip of thumb is .*expected a link and three"),
+        ({"palmar: [0, 1, 0]": "palmar: [0, 0, 0]"}, "palmar is .*expected three numbers, not all zero"),
+        ({"mount: {xyz: [0, 0, 0]": "mount: {xyz: [0, 0]"}, r"mount: xyz is \[0, 0\]"),
+        ({"root: hand_base": "root: palm"}, "root link is 'hand_base', the hand's YAML says 'palm'"),
+        ({"controller:": "controler:"}, "key 'controler' is unknown; known: .*controller"),
+        ({"urdf: urdf/freedom_v2.urdf": "urdf: urdf/absent.urdf"}, "urdf/absent.urdf' was not found"),
+    ],
+)  # fmt: skip
+def test_wrong_yaml_is_named(tmp_path, edit, message):
+    with pytest.raises(HandError, match=message):
+        HandModel.load(_variant(tmp_path, edit))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            {'<mimic joint="ring_joint"': '<mimic joint="wrist"'},
+            "joint 'ring_dip' mimics 'wrist', which does not exist",
+        ),
+        (
+            {'<mimic joint="ring_joint"': '<mimic joint="index_dip"'},
+            "mimics 'index_dip', which is not driven",
+        ),
+        ({'multiplier="1.2"': 'multiplier="0"'}, "joint 'thumb_dip': mimic multiplier is 0"),
+        (
+            {'lower="0" upper="1.3786"': 'lower="2" upper="1.3786"'},
+            "'thumb_joint2': lower limit 2.0 is above",
+        ),
+        ({'upper="1.3786"': 'upper="wide"'}, "not a number .*'wide'"),
+        (
+            {'type="revolute"': 'type="prismatic"'},
+            "type 'prismatic' is unknown; known: continuous, fixed, revolute",
+        ),
+        ({"</robot>": ""}, "not valid XML"),
+        ({PALM_SHAPE: ""}, "contact link 'p_link1' has no collision shape"),
+    ],
+)
+def test_wrong_urdf_is_named(tmp_path, edit, message):
+    with pytest.raises(HandError, match=message):
+        HandModel.load(_variant(tmp_path, urdf_edit=edit))
+
+
+def test_missing_urdf_is_named(tmp_path):
+    path = _variant(tmp_path)
+    (tmp_path / "hand.urdf").unlink()
+    with pytest.raises(HandError, match=r"hand\.urdf: URDF cannot be read"):
+        HandModel.load(path)

@@ -1,0 +1,255 @@
+"""The planner: a cloud and a sentence in, a checked plan or the reasons why not out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from perception_scenes import box, camera, capture, cup, placed, table
+from planner_support import decided
+
+from maskdex_core import Planner
+from maskdex_core.errors import (
+    CheckpointError,
+    CloudError,
+    ConfigError,
+    HandError,
+    PlanCancelled,
+    RobotError,
+    TextError,
+    UsageError,
+)
+from maskdex_core.hands import HandModel
+from maskdex_core.motion.types import RobotState
+from maskdex_core.perception.cloud import Cloud
+from maskdex_core.perception.files import load_cloud
+from maskdex_core.planner import PlannerConfig
+from maskdex_core.resources import resource_path
+
+TEXT = "pick up the mug by its handle"
+STAGES = ["text", "segment", "complete", "sample", "refine", "retarget", "motion"]
+TRAJECTORY = {"joint_names", "times", "positions", "velocities", "accelerations"}
+
+
+@pytest.fixture(scope="module")
+def planner():
+    torch.set_num_threads(1)
+    return Planner(PlannerConfig(samples=4, seed=3))
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    return load_cloud(resource_path("data/demo_scene/bag"))
+
+
+@pytest.fixture(scope="module")
+def plan(planner, cloud):
+    return planner.plan(cloud, TEXT)
+
+
+def test_the_demo_scene_isdecided(plan):
+    decided(plan)
+    assert len(plan.candidates) == 4
+    cost = [candidate.cost for candidate in plan.candidates]
+    assert cost == sorted(cost)
+    tried = [candidate.verdict for candidate in plan.candidates[: plan.chosen]]
+    assert tried == ["rejected"] * plan.chosen
+
+
+def test_the_palm_is_beside_the_object(plan):
+    centroid = np.asarray(plan.scene.object_centroid)
+    for candidate in plan.candidates:
+        assert np.linalg.norm(candidate.palm_pose[:3, 3] - centroid) < 0.25
+        assert np.allclose(candidate.palm_pose[:3, :3] @ candidate.palm_pose[:3, :3].T, np.eye(3), atol=1e-9)
+    skin = np.concatenate(list(plan.target_hand_points.values()))
+    nearest = np.linalg.norm(skin[:, None] - plan.object_points[None, ::4], axis=-1).min()
+    assert nearest < 0.01  # m: the hand is drawn where it touches
+
+
+def test_joints_are_inside_the_hands_limits(plan):
+    hand = HandModel.load("freedom_v2")
+    for candidate in plan.candidates:
+        for joints in (candidate.joints, candidate.pregrasp, candidate.squeeze):
+            assert (joints >= hand.lower.numpy() - 1e-6).all() and (joints <= hand.upper.numpy() + 1e-6).all()
+
+
+def test_report_has_the_promised_keys(plan):
+    report = plan.report()
+    assert set(report) == {
+        "status", "reason", "text", "object", "grasp", "candidates", "target_hand", "trajectory",
+        "timings_ms", "model", "seed", "frame", "extrinsics",
+    }  # fmt: skip
+    assert set(report["object"]) == {"points", "centroid", "extent"}
+    assert set(report["grasp"]) == {
+        "joint_names", "joints", "palm_position", "palm_rotation", "tokens", "token_confidence", "confidence",
+    }  # fmt: skip
+    for candidate in report["candidates"]:
+        assert set(candidate) == {"confidence", "verdict", "reason", "cost", "palm_position"}
+        assert 0 <= candidate["confidence"] <= 1
+    target = {"name", "joint_names", "pregrasp", "grasp", "squeeze", "palm_position", "palm_rotation"}
+    assert set(report["target_hand"]) == target
+    assert set(report["model"]) == {"name", "data", "commit"}
+    assert set(report["timings_ms"]) == {*STAGES, "total"}
+    if plan.ok:
+        assert set(report["trajectory"]) == {"arm", "hand", "phases"}
+        assert set(report["trajectory"]["arm"]) == set(report["trajectory"]["hand"]) == TRAJECTORY
+        assert list(report["trajectory"]["phases"]) == ["transit", "approach", "close", "lift"]
+
+
+def test_report_numbers(plan):
+    report = json.loads(json.dumps(plan.report(), allow_nan=False))
+    assert report["text"] == TEXT and report["seed"] == 3 and report["frame"] == "link_base"
+    assert report["object"]["points"] == len(plan.object_points) > 100
+    assert len(report["grasp"]["joints"]) == len(report["grasp"]["joint_names"]) == 22
+    assert len(report["grasp"]["tokens"]) == len(report["grasp"]["token_confidence"]) == 6
+    assert report["target_hand"]["name"] == "freedom_v2" and len(report["target_hand"]["squeeze"]) == 7
+    rotation = np.array(report["grasp"]["palm_rotation"])
+    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4)
+    stages = [report["timings_ms"][stage] for stage in STAGES]
+    assert report["timings_ms"]["total"] == pytest.approx(sum(stages), abs=0.1) and min(stages) >= 0
+
+
+def test_save_leaves_four_files(plan, tmp_path):
+    plan.save(tmp_path / "out")
+    names = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert set(names) == {"report.json", "trajectory.json", "plan.png", "object.ply"}
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report == json.loads(json.dumps(plan.report()))
+    assert json.loads((tmp_path / "out" / "trajectory.json").read_text()) == report["trajectory"]
+    assert names["plan.png"] > 20_000
+    again = load_cloud(tmp_path / "out" / "object.ply")  # camera frame
+    in_base = again.points @ plan.scene.base_from_camera[:3, :3].T + plan.scene.base_from_camera[:3, 3]
+    assert np.allclose(in_base, plan.object_points, atol=1e-4)
+
+
+def _without_timings(plan):
+    return {key: value for key, value in plan.report().items() if key != "timings_ms"}
+
+
+def test_same_seed_same_report_and_other_seed_other_grasp(planner, cloud, plan):
+    assert _without_timings(planner.plan(cloud, TEXT, seed=3)) == _without_timings(plan)
+    other = planner.plan(cloud, TEXT, seed=4)
+    assert other.seed == 4 and other.report()["grasp"]["joints"] != plan.report()["grasp"]["joints"]
+
+
+@pytest.mark.parametrize("parts", [("ring",), ("thumb", "little")])
+def test_resampling_leaves_all_else_bitwise_as_it_was(planner, plan, parts):
+    edited = planner.resample(plan, parts, text="hold the mug with another finger", seed=8)
+    decided(edited)
+    shadow = HandModel.load("shadow")
+    mine = torch.tensor([shadow.part_names[int(part)] in parts for part in shadow.joint_part])
+    before, after = plan.grasps, edited.grasps
+    assert mine.sum() in (4, 10)
+    for row in range(len(after.joints)):
+        assert torch.equal(after.joints[row, ~mine], before.joints[plan.chosen, ~mine])
+        assert torch.equal(after.palm_rotation[row], before.palm_rotation[plan.chosen])
+        assert torch.equal(after.palm_translation[row], before.palm_translation[plan.chosen])
+    assert (after.joints[:, mine] - before.joints[plan.chosen, mine]).abs().max() > 1e-3
+    assert edited.text == "hold the mug with another finger" and edited.seed == 8
+
+
+def test_resampling_keeps_text_and_tokens_of_other_parts(planner, plan):
+    edited = planner.resample(plan, ("ring",))
+    kept = [index for index, name in enumerate(HandModel.load("shadow").part_names) if name != "ring"]
+    assert edited.text == plan.text
+    assert (edited.grasps.tokens[:, kept] == plan.grasps.tokens[plan.chosen, kept]).all()
+
+
+def test_unknown_part_lists_the_known_ones(planner, plan):
+    with pytest.raises(UsageError, match="part 'pinky' is unknown; known: index, little, middle, palm"):
+        planner.resample(plan, ("pinky",))
+
+
+def test_cancelling_stops_between_stages(planner, cloud):
+    seen = []
+    with pytest.raises(PlanCancelled):
+        planner.plan(cloud, TEXT, should_cancel=lambda: "segment" in seen, on_stage=seen.append)
+    assert seen == ["text", "segment"]
+    with pytest.raises(PlanCancelled):
+        planner.plan(cloud, TEXT, should_cancel=lambda: True, on_stage=seen.append)
+    assert seen == ["text", "segment"]
+
+
+def test_stages_are_told_in_order(planner, cloud):
+    seen = []
+    planner.plan(cloud, TEXT, on_stage=seen.append, should_cancel=lambda: False)
+    assert seen == STAGES
+
+
+def _turned(state, joint, angle):
+    arm = np.array(state.arm_positions)
+    arm[joint] += angle
+    return RobotState(state.arm_joint_names, arm, state.hand_joint_names, state.hand_positions)
+
+
+def test_verdict_refuses_once_the_robot_has_moved(planner, plan):
+    if not plan.ok:
+        pytest.skip(f"the checkpoint here gives no safe plan: {plan.reason}")
+    assert planner.verdict(plan, plan.start).ok
+    verdict = planner.verdict(plan, _turned(plan.start, 2, 0.2))
+    assert not verdict.ok and any("start" in reason for reason in verdict.reasons), verdict.reasons
+
+
+def test_a_plan_starts_where_the_robot_stands(planner, cloud, plan):
+    state = _turned(plan.start, 0, 0.15)
+    other = planner.plan(cloud, TEXT, state)
+    assert np.array_equal(other.start.arm_positions, state.arm_positions)
+    if other.ok:
+        assert np.abs(other.trajectory.arm.positions[0] - state.arm_positions).max() < 0.02
+        assert planner.verdict(other, state).ok and not planner.verdict(other, plan.start).ok
+
+
+def test_an_object_out_of_reach_is_rejected_with_reasons(planner, cloud):
+    away = np.array(cloud.base_from_camera)
+    away[0, 3] += 0.5
+    plan = planner.plan(replace(cloud, base_from_camera=away), TEXT)
+    assert plan.status == "rejected" and plan.trajectory is None
+    decided(plan)
+    assert [candidate.verdict for candidate in plan.candidates] == ["rejected"] * 4
+    assert plan.report()["trajectory"] is None and json.dumps(plan.report(), allow_nan=False)
+    verdict = planner.verdict(plan, plan.start)
+    assert not verdict.ok and verdict.reasons == (plan.reason,)
+
+
+def test_object_near_chooses_among_several():
+    meshes = [table(), placed(box(), 0.42, 0.14), placed(cup(), 0.42, -0.12)]
+    cloud, _ = capture(meshes, camera(45.0))
+    for y in (0.14, -0.12):
+        chooser = Planner(PlannerConfig(samples=2, tries=1, seed=0, object_near=(0.42, y, 0.05)))
+        plan = chooser.plan(cloud, "lift it")
+        assert np.abs(np.asarray(plan.scene.object_centroid)[:2] - [0.42, y]).max() < 0.03
+
+
+# ------------------------------------------------------------------ bad input
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"hand": "leep"}, HandError, "hand 'leep' is unknown; known: .*freedom_v2"),
+        ({"arm": "xarm9"}, RobotError, "xarm9"),
+        ({"checkpoint": "/nowhere"}, CheckpointError, "/nowhere"),
+    ],
+)
+def test_unknown_robots_and_checkpoints_are_named(change, error, message):
+    with pytest.raises(error, match=message):
+        Planner(PlannerConfig(**change))
+
+
+@pytest.mark.parametrize("change", [{"samples": 0}, {"samples": 257}, {"tries": 0}, {"speed_scale": 0.0},
+                                    {"speed_scale": 1.5}])  # fmt: skip
+def test_values_out_of_range_are_named(change):
+    (name, value) = next(iter(change.items()))
+    with pytest.raises(ConfigError, match=f"{name} {value} is out of range; expected"):
+        PlannerConfig(**change)
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_empty_texts_are_refused(planner, cloud, text):
+    with pytest.raises(TextError):
+        planner.plan(cloud, text)
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.full((500, 3), np.nan), np.zeros((1, 3))])
+def test_clouds_without_a_scene_are_refused(planner, points):
+    with pytest.raises(CloudError):
+        planner.plan(Cloud(points.astype(np.float32), base_from_camera=np.eye(4)), TEXT)
