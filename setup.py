@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 NAME = "maskdex_ros"
 SHARE = f"share/{NAME}"
+DESCRIPTION = "Part-aware dexterous grasps from a point cloud and a sentence, as checked ROS 2 trajectories"
 
 
 def data_files() -> list[tuple[str, list[str]]]:
@@ -77,7 +78,7 @@ setup(
             "bag_player = maskdex_ros.bag_player:main",
         ]
     },
-    description="Part-aware dexterous grasps from a point cloud and a sentence, as checked ROS 2 trajectories",
+    description=DESCRIPTION,
     license="Apache-2.0",
     maintainer="maskdex developers",
     maintainer_email="maskdex@example.org",

@@ -3,13 +3,12 @@
 ros2 launch maskdex_ros grasp.launch.py points:=/camera/camera/depth/color/points
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 ARGUMENTS = (
     ("params_file", None, "YAML file of parameters; the shipped config/grasp_node.yaml by default"),

@@ -48,7 +48,7 @@ def plan(planner, cloud):
     return planner.plan(cloud, TEXT)
 
 
-def test_the_demo_scene_isdecided(plan):
+def test_the_demo_scene_is_decided(plan):
     decided(plan)
     assert len(plan.candidates) == 4
     cost = [candidate.cost for candidate in plan.candidates]

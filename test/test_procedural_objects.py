@@ -29,7 +29,7 @@ def test_builds_at_a_size_that_a_hand_can_hold(family, seed):
     assert target.name == f"{family}_{seed:03d}" and target.family == family
     assert low[2] == pytest.approx(0, abs=1e-12)
     extent = high - low
-    assert 0.005 < extent.min() and 0.05 < extent.max() < 0.4, extent
+    assert extent.min() > 0.005 and 0.05 < extent.max() < 0.4, extent
     volume = sum(piece.volume for piece in target.pieces)
     assert 1e-5 < volume < 3e-3 and min(piece.volume for piece in target.pieces) > 1e-9  # m³
     assert {piece.part for piece in target.pieces} == set(range(len(target.part_names)))

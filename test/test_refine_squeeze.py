@@ -6,7 +6,7 @@ from held_grasps import held_grasps
 
 from maskdex_core.hands import HandModel
 from maskdex_core.hands.jacobian import point_jacobian
-from maskdex_core.refine.energy import ContactEnergy, Contacts
+from maskdex_core.refine.contacts import Contacts, HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.squeeze import SqueezeConfig, flex_closing, solve_closing
 
@@ -14,7 +14,7 @@ HAND = HandModel.load("shadow")
 LINKS = HAND.spec.contact_links
 
 
-class StubEnergy:
+class StubScene:
     """Contacts as told, whatever the pose."""
 
     hand = HAND
@@ -42,7 +42,7 @@ def _pinch(normals=None, gap=0.0, count=2):
         row = LINKS.index(link)
         points[0, row], normal[0, row], gaps[0, row] = tip, n, gap
     pose = HandPose(joints, torch.eye(3)[None], torch.zeros(1, 3))
-    return pose, Contacts(gaps, points, normal)
+    return pose, Contacts(gaps, points, normal, torch.zeros(1, 15, dtype=torch.long))
 
 
 def _motion(pose, contacts, change):
@@ -53,7 +53,7 @@ def _motion(pose, contacts, change):
 
 def test_two_opposed_contacts_balance_and_push_with_half_the_force_each():
     pose, contacts = _pinch()
-    closing = solve_closing(StubEnergy(contacts), pose, SqueezeConfig(total_force=20.0, stiffness=5.0))
+    closing = solve_closing(StubScene(contacts), pose, SqueezeConfig(total_force=20.0, stiffness=5.0))
     assert closing.residual.item() < 0.02
     jacobian = point_jacobian(HAND, pose.joints, HAND.contact_link_index, contacts.point)
     force = torch.zeros(1, 15, 3)
@@ -65,7 +65,7 @@ def test_two_opposed_contacts_balance_and_push_with_half_the_force_each():
 
 def test_the_squeeze_presses_inward():
     pose, contacts = _pinch()
-    closing = solve_closing(StubEnergy(contacts), pose)
+    closing = solve_closing(StubScene(contacts), pose)
     inward = _motion(pose, contacts, closing.squeeze - pose.joints)
     for link in ("rh_thdistal", "rh_ffdistal"):
         assert inward[LINKS.index(link)] > 0.005, link
@@ -77,7 +77,7 @@ def test_the_squeeze_presses_inward():
 def test_the_pregrasp_opens_by_the_distance_asked_for():
     for gap, opening in ((0.0, 0.008), (0.003, 0.008), (0.0, 0.004)):
         pose, contacts = _pinch(gap=gap)
-        closing = solve_closing(StubEnergy(contacts), pose, SqueezeConfig(opening=opening))
+        closing = solve_closing(StubScene(contacts), pose, SqueezeConfig(opening=opening))
         outward = -_motion(pose, contacts, closing.pregrasp - pose.joints)
         for link in ("rh_thdistal", "rh_ffdistal"):
             # To first order, with a little damping; joint limits may take some.
@@ -87,13 +87,13 @@ def test_the_pregrasp_opens_by_the_distance_asked_for():
 def test_contacts_on_one_side_cannot_balance():
     way = torch.tensor([0.0, 0.0, 1.0])
     pose, contacts = _pinch(normals=(way, way))
-    assert solve_closing(StubEnergy(contacts), pose).residual.item() > 0.8
+    assert solve_closing(StubScene(contacts), pose).residual.item() > 0.8
 
 
 @pytest.mark.parametrize(("gap", "count"), [(0.0, 1), (0.02, 2)])
 def test_without_two_contacts_there_is_no_force(gap, count):
     pose, contacts = _pinch(gap=gap, count=count)
-    closing = solve_closing(StubEnergy(contacts), pose)
+    closing = solve_closing(StubScene(contacts), pose)
     assert closing.residual.item() == 1.0
     assert torch.equal(closing.squeeze, pose.joints)
 
@@ -103,10 +103,10 @@ def test_the_squeeze_does_not_depend_on_the_objects_frame():
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
     turn = turn * torch.linalg.det(turn)
     shift = torch.tensor([0.2, -0.3, 0.1])
-    moved = Contacts(contacts.gap, contacts.point @ turn.T + shift, contacts.normal @ turn.T)
+    moved = Contacts(contacts.gap, contacts.point @ turn.T + shift, contacts.normal @ turn.T, contacts.sphere)
     there = HandPose(pose.joints, turn[None], shift[None])
-    here = solve_closing(StubEnergy(contacts), pose)
-    other = solve_closing(StubEnergy(moved), there)
+    here = solve_closing(StubScene(contacts), pose)
+    other = solve_closing(StubScene(moved), there)
     # The cone's edges turn with the frame, so the split differs a little.
     assert (here.squeeze - other.squeeze).abs().max() < 0.02
     assert (here.pregrasp - other.pregrasp).abs().max() < 1e-4
@@ -115,27 +115,27 @@ def test_the_squeeze_does_not_depend_on_the_objects_frame():
 @pytest.fixture(scope="module", params=["can", "carton", "knife", "mug"])
 def held(request):
     grasp = held_grasps()[request.param]
-    return ContactEnergy(HAND, grasp.target.sdf, 0.0), grasp.pose
+    return HandOnObject(HAND, grasp.target.sdf, 0.0), grasp.pose
 
 
 def test_held_grasps_balance_and_their_pregrasp_clears_the_object(held):
-    energy, pose = held
-    closing = solve_closing(energy, pose)
+    scene, pose = held
+    closing = solve_closing(scene, pose)
     assert closing.residual.item() < 0.2
-    before = energy.contacts(pose).gap[0]
+    before = scene.contacts(pose).gap[0]
     touching = before < 0.003
     opened = HandPose(closing.pregrasp, pose.rotation, pose.translation)
     assert touching.sum() >= 2
-    assert (energy.contacts(opened).gap[0] - before)[touching].median() >= 0.004
+    assert (scene.contacts(opened).gap[0] - before)[touching].median() >= 0.004
     assert (closing.pregrasp >= HAND.lower).all() and (closing.pregrasp <= HAND.upper).all()
 
 
 def test_both_squeezes_press_held_objects(held):
-    energy, pose = held
-    contacts = energy.contacts(pose)
+    scene, pose = held
+    contacts = scene.contacts(pose)
     local = Contacts(contacts.gap, (contacts.point - pose.translation[:, None]) @ pose.rotation,
-                     contacts.normal @ pose.rotation)  # fmt: skip
+                     contacts.normal @ pose.rotation, contacts.sphere)  # fmt: skip
     touching = contacts.gap[0] < 0.003
-    for squeeze in (solve_closing(energy, pose).squeeze, flex_closing(energy, pose, 0.1)):
+    for squeeze in (solve_closing(scene, pose).squeeze, flex_closing(scene, pose, 0.1)):
         inward = _motion(pose, local, squeeze - pose.joints)[touching]
         assert inward.sum() > 0.005 and inward.min() > -0.002

@@ -15,8 +15,8 @@ from maskdex_core.physics.hold_test import HoldResult, HoldTest
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.residuals import ErrorScales
 from maskdex_core.refine.ranking import grasp_cost
+from maskdex_core.refine.residuals import ErrorScales
 from maskdex_core.refine.squeeze import Closing, flex_closing, solve_closing
 from maskdex_core.synthesis.grasp_types import GRASP_TYPES, GraspType, active_links
 from maskdex_core.synthesis.starts import antipodal_pairs, start_poses

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from maskdex_core.data import GraspDataset
-from maskdex_core.errors import DatasetError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
@@ -73,7 +72,7 @@ def train_tokenizer(
     """Train stage 1 and leave its state and log in `out`/tokenizer.
 
     Args:
-        data: dataset or its folder; `split` "train" trains, "unseen" (if any) evaluates.
+        data: dataset or its folder; `split` "train" trains, splits that begin with "unseen" evaluate.
         config: "paper", "small", a YAML file, or an experiment.
         out: folder of the whole experiment, the same for both stages.
         resume: go on from the saved state if there is one.
@@ -111,8 +110,5 @@ def shadow_hand() -> HandSurface:
 def train_and_unseen(data: str | Path | GraspDataset) -> tuple[GraspDataset, GraspDataset | None]:
     """Split a dataset into what trains and what evaluates (None when nothing is unseen)."""
     whole = data if isinstance(data, GraspDataset) else GraspDataset.load(data)
-    train = whole.split("train")
-    try:
-        return train, whole.split("unseen")
-    except DatasetError:
-        return train, None
+    rows = [row for row, split in enumerate(whole.table["split"]) if split.startswith("unseen")]
+    return whole.split("train"), whole.subset(rows) if rows else None
