@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TABLE, SCENE, OBJECT, HAND, ARM, CANDIDATE = "#d9cbb8", "#a89f94", "#e07b1a", "#1f5fbf", "#3a3f47", "#2a9d4a"
+LIGHT = np.array([-0.36, -0.48, 0.8])  # unit vector towards the light
 OVERVIEW, CLOSE_UP = (24.0, -55.0), (18.0, -125.0)  # elevation, azimuth [deg]
 
 
@@ -20,6 +21,7 @@ class PlanView:
     Attributes:
         scene_points: (S, 3). object_points: (M, 3). table_height: z of the table.
         hand_points: (P, 3) surface of the hand at the grasp, or None.
+        hand_triangles: (F, 3, 3) the same as shapes, or None; drawn instead of the points.
         arm_points: (L, 3) joint positions from base to flange, or None.
         candidate_positions: (C, 3) palms of the other candidates, or None.
         palm_path: (T, 3) way of the palm, or None.
@@ -29,6 +31,7 @@ class PlanView:
     object_points: NDArray[np.floating]
     table_height: float
     hand_points: NDArray[np.floating] | None = None
+    hand_triangles: NDArray[np.floating] | None = None
     arm_points: NDArray[np.floating] | None = None
     candidate_positions: NDArray[np.floating] | None = None
     palm_path: NDArray[np.floating] | None = None
@@ -65,7 +68,7 @@ def _draw_overview(axes: Any, view: PlanView) -> None:
     _draw_table(axes, view.table_height, corners)
     _draw_scene(axes, view, corners, 6000)
     _scatter(axes, view.object_points, OBJECT, 1.5, "object", 3000)
-    _scatter(axes, view.hand_points, HAND, 1.5, "hand", 2000, zorder=5)
+    _draw_hand(axes, view, 1.5, alpha=1.0)
     if view.arm_points is not None and len(view.arm_points):
         axes.plot(
             *np.asarray(view.arm_points).T, "-o", color=ARM, lw=5, ms=8, alpha=0.85, label="arm", zorder=6
@@ -82,7 +85,7 @@ def _draw_close_up(axes: Any, view: PlanView) -> None:
     _draw_table(axes, view.table_height, corners)
     _draw_scene(axes, view, corners, 4000)
     _scatter(axes, view.object_points, OBJECT, 5, "object", 4000)
-    _scatter(axes, view.hand_points, HAND, 5, "hand", 4000, zorder=5)
+    _draw_hand(axes, view, 5, alpha=0.6)
     if view.candidate_positions is not None:
         inside = _inside(np.asarray(view.candidate_positions, dtype=np.float64).reshape(-1, 3), corners)
         if len(inside):
@@ -91,6 +94,22 @@ def _draw_close_up(axes: Any, view: PlanView) -> None:
                 *inside.T, s=45, marker="x", color=CANDIDATE, label=label, depthshade=False, zorder=9
             )
     _frame(axes, corners, _from_free_side(view), "hand on object")
+
+
+def _draw_hand(axes: Any, view: PlanView, size: float, alpha: float) -> None:
+    if view.hand_triangles is None:
+        _scatter(axes, view.hand_points, HAND, size, "hand", 4000, zorder=5)
+        return
+    from matplotlib.colors import to_rgb
+    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+    triangles = np.asarray(view.hand_triangles)
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    shade = 0.55 + 0.45 * np.clip(normals @ LIGHT, 0, 1)
+    colors = np.column_stack((shade[:, None] * (0.25 + 0.75 * np.array(to_rgb(HAND))), np.full(len(shade), alpha)))
+    axes.add_collection3d(Poly3DCollection(triangles, facecolors=colors, edgecolors="none", zorder=5))
+    axes.scatter([], [], [], s=size, color=HAND, label="hand")
 
 
 def _from_free_side(view: PlanView) -> tuple[float, float]:

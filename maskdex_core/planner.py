@@ -219,6 +219,7 @@ class Planner:
             chosen=chosen, start=start, trajectory=trajectory, hand_name=self._target.name,
             hand_joint_names=self._target.joint_names,
             target_hand_points={name: skin[parts == i] for i, name in enumerate(self._target.part_names)},
+            target_hand_triangles=self._robot.hand_triangles(best.joints, best.palm_pose),
             arm_points=arm_points, timings_ms=run.timings, model=self._model_facts(),
         )  # fmt: skip
 

@@ -211,9 +211,7 @@ def _variant(tmp_path, yaml_edit=None, urdf_edit=None):
     for text, edits in (("urdf", urdf_edit or {}), ("yaml", yaml_edit or {})):
         for old, new in edits.items():
             assert old in (urdf if text == "urdf" else yaml), old
-            urdf, yaml = (
-                (urdf.replace(old, new, 1), yaml) if text == "urdf" else (urdf, yaml.replace(old, new, 1))
-            )
+            urdf, yaml = (urdf.replace(old, new, 1), yaml) if text == "urdf" else (urdf, yaml.replace(old, new, 1))
     (tmp_path / "hand.urdf").write_text(urdf)
     path = tmp_path / "hand.yaml"
     path.write_text(yaml.replace("urdf: urdf/freedom_v2.urdf", f"urdf: {tmp_path / 'hand.urdf'}"))

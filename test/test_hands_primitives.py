@@ -48,9 +48,7 @@ def test_samples_lie_on_the_surface_and_normals_point_out(shape):
     assert np.abs(shape.signed_distance(points)).max() < 1e-9
     assert np.abs(np.linalg.norm(normals, axis=-1) - 1).max() < 1e-9
     step = 1e-6
-    slope = (
-        shape.signed_distance(points + step * normals) - shape.signed_distance(points - step * normals)
-    ) / step
+    slope = (shape.signed_distance(points + step * normals) - shape.signed_distance(points - step * normals)) / step
     assert np.median(slope) == pytest.approx(2, abs=1e-3) and slope.min() > 0.9  # less than 2 only at an edge
 
 

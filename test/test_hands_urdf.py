@@ -30,9 +30,7 @@ def _ball(radius="0.01"):
 
 def test_cylinder_with_two_end_spheres_is_a_capsule(tmp_path):
     turned = "0 1.5707963267948966 0"  # the cylinder's axis lies along x
-    link = _link(
-        ("0.1 0 0", turned, CYLINDER), ("0.12 0 0", "0 0 0", _ball()), ("0.08 0 0", "0 0 0", _ball())
-    )
+    link = _link(("0.1 0 0", turned, CYLINDER), ("0.12 0 0", "0 0 0", _ball()), ("0.08 0 0", "0 0 0", _ball()))
     (shape,) = _read(tmp_path, link).links["a"].shapes
     assert shape.kind == "capsule" and shape.size == (0.01, 0.02)
     ends = np.array([[0.13, 0, 0], [0.07, 0, 0], [0.1, 0.01, 0], [0.135, 0, 0]])
@@ -64,14 +62,10 @@ def test_box_sizes_are_halved(tmp_path):
     assert box.size == pytest.approx((0.05, 0.1, 0.15))
 
 
-@pytest.mark.parametrize(
-    "shape", ["<mesh filename='package://x/hand.stl'/>", "<capsule radius='1' length='1'/>", ""]
-)
+@pytest.mark.parametrize("shape", ["<mesh filename='package://x/hand.stl'/>", "<capsule radius='1' length='1'/>", ""])
 def test_shapes_that_are_no_primitives_are_named(tmp_path, shape):
     found = {"<m": "mesh", "<c": "capsule", "": "nothing"}[shape[:2]]
-    with pytest.raises(
-        HandError, match=f"link 'a': collision shape '{found}' cannot be used; use box, sphere"
-    ):
+    with pytest.raises(HandError, match=f"link 'a': collision shape '{found}' cannot be used; use box, sphere"):
         _read(tmp_path, _link(("0 0 0", "0 0 0", shape)))
 
 

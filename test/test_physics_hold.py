@@ -8,6 +8,7 @@ from maskdex_core.hands import HandModel
 from maskdex_core.physics.hold_test import FRICTION_HARD, HoldTest
 
 FAMILIES = tuple(held_grasps())
+AWAY = np.array([0.0, 0.0, 0.5])  # m
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +18,7 @@ def hand():
 
 def _run(hand, grasp, **change):
     poses = {"pregrasp": grasp.pregrasp, "grasp": grasp.joints, "squeeze": grasp.squeeze, **change}
-    return HoldTest(hand, grasp.target).run(
-        grasp.rotation, poses.pop("translation", grasp.translation), **poses
-    )
+    return HoldTest(hand, grasp.target).run(grasp.rotation, poses.pop("translation", grasp.translation), **poses)
 
 
 def test_stored_grasps_hold_again(hand):
@@ -33,15 +32,13 @@ def test_stored_grasps_hold_again(hand):
 
 def test_without_a_squeeze_few_hold(hand):
     # A touching hand pushes with nothing: measured 0 of 12.
-    results = [
-        _run(hand, held_grasps()[family], squeeze=held_grasps()[family].joints) for family in FAMILIES[::2]
-    ]
+    results = [_run(hand, held_grasps()[family], squeeze=held_grasps()[family].joints) for family in FAMILIES[::2]]
     assert sum(result.fc6 for result in results) <= 1
 
 
 def test_an_empty_hand_holds_nothing(hand):
     grasp = held_grasps()["can"]
-    result = _run(hand, grasp, translation=grasp.translation + [0, 0, 0.5])
+    result = _run(hand, grasp, translation=grasp.translation + AWAY)
     assert not result.passed.any() and result.contacts == 0 and result.penetration == 0
 
 
@@ -58,7 +55,7 @@ def test_a_pregrasp_inside_the_hand_itself_fails(hand):
     for angle in (-0.34, 0.34):  # index finger away from the middle finger, and into it
         pregrasp = np.zeros(22)
         pregrasp[hand.joint_names.index("FFJ4")] = angle
-        result = _run(hand, grasp, translation=grasp.translation + [0, 0, 0.5], pregrasp=pregrasp)
+        result = _run(hand, grasp, translation=grasp.translation + AWAY, pregrasp=pregrasp)
         assert not result.passed.any()
         depth.append(result.penetration)
     assert depth[0] < 0.001 and depth[1] > 0.01
@@ -74,7 +71,7 @@ def test_repeats_exactly_and_does_not_depend_on_what_ran_before(hand):
     grasp, test = held_grasps()["carton"], HoldTest(hand, held_object("carton", 0))
     poses = (grasp.rotation, grasp.translation, grasp.pregrasp, grasp.joints, grasp.squeeze)
     first = test.run(*poses)
-    test.run(grasp.rotation, grasp.translation + [0, 0, 0.01], *poses[2:], stop_at_first_failure=True)
+    test.run(grasp.rotation, grasp.translation + 0.02 * AWAY, *poses[2:], stop_at_first_failure=True)
     again = test.run(*poses)
     assert again.passed.tolist() == first.passed.tolist() and again.penetration == first.penetration
 
@@ -91,8 +88,6 @@ def test_slippery_hands_hold_less(hand):
     held = 0
     for grasp in (held_grasps()[family] for family in families):
         test = HoldTest(hand, grasp.target, FRICTION_HARD)
-        held += test.run(
-            grasp.rotation, grasp.translation, grasp.pregrasp, grasp.joints, grasp.squeeze
-        ).passed.sum()
+        held += test.run(grasp.rotation, grasp.translation, grasp.pregrasp, grasp.joints, grasp.squeeze).passed.sum()
     normal = sum(_run(hand, held_grasps()[family]).passed.sum() for family in families)
     assert held < normal

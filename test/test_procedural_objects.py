@@ -41,9 +41,7 @@ def test_surface_samples(family):
     points, normals, parts = target.sample_surface(2048)
     assert points.shape == normals.shape == (2048, 3) and parts.shape == (2048,)
     assert np.abs(np.linalg.norm(normals, axis=-1) - 1).max() < 1e-9
-    assert (
-        np.abs(target.inside_depth(points)).max() < 0.02
-    )  # on a piece's face, though another may reach over
+    assert np.abs(target.inside_depth(points)).max() < 0.02  # on a piece's face, though another may reach over
     assert (target.inside_depth(points + 5e-4 * normals) > 0).mean() > 0.99
     assert (target.inside_depth(points - 5e-4 * normals) < 0).mean() > 0.98  # rims may be thinner
     # Every named part is to be seen.
@@ -96,9 +94,7 @@ def test_same_seed_same_object_and_other_seed_other_object():
 
 
 def test_unknown_family_lists_the_known_ones():
-    with pytest.raises(
-        DatasetError, match=r"object family 'teapot' is unknown; known: bottle, bowl.*wine_glass"
-    ):
+    with pytest.raises(DatasetError, match=r"object family 'teapot' is unknown; known: bottle, bowl.*wine_glass"):
         make_object("teapot", 0)
 
 

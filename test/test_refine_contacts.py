@@ -56,9 +56,7 @@ def test_contact_on_the_back_of_a_finger_is_none(link):
     gaps = {}
     for side, name in ((-1.0, "palmar"), (1.0, "back")):
         center = middle + torch.tensor([0.0, side * reach, 0.0])
-        gaps[name] = (
-            HandOnObject(HAND, ball(center.tolist(), 0.015)).contacts(pose).gap[0, LINKS.index(link)].item()
-        )
+        gaps[name] = HandOnObject(HAND, ball(center.tolist(), 0.015)).contacts(pose).gap[0, LINKS.index(link)].item()
     assert gaps["palmar"] == pytest.approx(0, abs=0.0015)
     assert gaps["back"] > 0.02
 

@@ -60,9 +60,7 @@ def test_the_table_is_felt_only_when_there_is_one():
 def test_gaps_count_for_active_links_only(on_can):
     scene, pose = on_can
     touching = (scene.contacts(pose).gap < 0.003).float()
-    away = HandPose(
-        pose.joints, pose.rotation, pose.translation + pose.rotation @ torch.tensor([0.0, 0.01, 0])
-    )
+    away = HandPose(pose.joints, pose.rotation, pose.translation + pose.rotation @ torch.tensor([0.0, 0.01, 0]))
     assert _energy(scene, pose, touching) < 0.3 * _energy(scene, away, touching)
     assert _energy(scene, away, touching) > _energy(scene, away) + 1
 
@@ -103,9 +101,7 @@ def test_rows_equal_finite_differences(on_can, seed):
     residuals = GraspResiduals(scene, ErrorScales(), held, touching)
     rows, step = residuals(pose).rows, 1e-4
     # Joints at a limit do not move both ways.
-    free = torch.cat(
-        [(pose.joints > HAND.lower + 1e-3) & (pose.joints < HAND.upper - 1e-3), torch.ones(1, 6)], -1
-    )
+    free = torch.cat([(pose.joints > HAND.lower + 1e-3) & (pose.joints < HAND.upper - 1e-3), torch.ones(1, 6)], -1)
     agreed = 0
     for _ in range(8):
         way = free * size / size.max() * torch.randn(1, 28, generator=generator)

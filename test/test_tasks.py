@@ -94,9 +94,7 @@ def test_without_contacts_there_is_no_task():
 
 
 def test_unknown_family_lists_the_known_ones():
-    with pytest.raises(
-        DatasetError, match=r"object family 'teapot' is unknown; known: bottle, bowl.*wine_glass"
-    ):
+    with pytest.raises(DatasetError, match=r"object family 'teapot' is unknown; known: bottle, bowl.*wine_glass"):
         load_tasks().satisfied(_facts("teapot", ("body", "body")))
 
 
@@ -160,8 +158,7 @@ def test_writing_repeats_with_its_seed():
     first = book.write(facts, book.satisfied(facts), 5, np.random.default_rng(1))
     assert first == book.write(facts, book.satisfied(facts), 5, np.random.default_rng(1))
     assert any(
-        first != book.write(facts, book.satisfied(facts), 5, np.random.default_rng(seed))
-        for seed in range(2, 6)
+        first != book.write(facts, book.satisfied(facts), 5, np.random.default_rng(seed)) for seed in range(2, 6)
     )
 
 

@@ -13,6 +13,7 @@ from maskdex_core import __version__
 from maskdex_core.cli.bench import Bench
 from maskdex_core.cli.common import Command, say
 from maskdex_core.cli.data import Build, Stats
+from maskdex_core.cli.evaluate import Evaluate
 from maskdex_core.cli.grasps import Edit, Sample
 from maskdex_core.cli.plan import Plan
 from maskdex_core.cli.replay import Demo, Replay
@@ -44,6 +45,7 @@ AnyCommand = (
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Bench, subcommand("bench")]
 )
 DESCRIPTION = (

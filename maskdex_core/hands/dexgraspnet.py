@@ -17,9 +17,7 @@ from maskdex_core.errors import DatasetError, unknown_choice
 
 PREFIX = "robot0:"
 _FINGERS = {"FF": 4, "MF": 4, "RF": 4, "LF": 5, "TH": 5}  # joints of each, counted from the fingertip
-JOINT_NAMES = tuple(
-    f"{finger}J{number}" for finger, count in _FINGERS.items() for number in range(count, 0, -1)
-)
+JOINT_NAMES = tuple(f"{finger}J{number}" for finger, count in _FINGERS.items() for number in range(count, 0, -1))
 """The 22 joints in the order of the arrays here: Shadow Robot's names, base to tip."""
 
 FLIPPED = ("FFJ4", "MFJ4", "THJ2", "THJ1")

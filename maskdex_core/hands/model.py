@@ -42,18 +42,14 @@ class HandModel:
         self._chain = _build_chain(urdf, spec.root)
         self.all_joint_names: tuple[str, ...] = tuple(self._chain.get_joint_parameter_names())
         self.joint_names = tuple(n for n in self.all_joint_names if urdf.joints[n].mimic is None)
-        self.link_names: tuple[str, ...] = tuple(
-            n for n in urdf.links if n in set(self._chain.get_link_names())
-        )
+        self.link_names: tuple[str, ...] = tuple(n for n in urdf.links if n in set(self._chain.get_link_names()))
         self._link_index = {name: index for index, name in enumerate(self.link_names)}
         self._check_names()
         self._mimic, self._offset = self._mimic_layer()
         self.lower, self.upper = self._limits()
         self.link_part = torch.tensor([self._part_of(name) for name in self.link_names])
         self.joint_part = torch.tensor([self._part_of(urdf.joints[n].child) for n in self.joint_names])
-        self.link_palmar = torch.tensor(
-            np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32
-        )
+        self.link_palmar = torch.tensor(np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32)
         self._descendants = self._ancestry()
         self._build_spheres()
         self._build_surface()
@@ -75,9 +71,7 @@ class HandModel:
     def link_transforms(self, joints: Tensor) -> Tensor:
         """Return palm_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad."""
         poses = self._chain_on(joints).forward_kinematics(self.expand_mimic(joints))
-        return torch.stack(
-            [poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1
-        )
+        return torch.stack([poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1)
 
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""
@@ -200,9 +194,7 @@ class HandModel:
 
     def shapes(self) -> list[tuple[int, Primitive]]:
         """Return every collision shape with the index of its link."""
-        return [
-            (i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes
-        ]
+        return [(i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes]
 
     def _build_spheres(self) -> None:
         links, centers, radii = [], [], []

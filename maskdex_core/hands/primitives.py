@@ -48,9 +48,7 @@ class Primitive:
             outside = np.abs(local) - np.asarray(self.size)
         else:
             radius, half = self.size
-            outside = np.stack(
-                [np.linalg.norm(local[:, :2], axis=-1) - radius, np.abs(local[:, 2]) - half], -1
-            )
+            outside = np.stack([np.linalg.norm(local[:, :2], axis=-1) - radius, np.abs(local[:, 2]) - half], -1)
         return np.linalg.norm(np.maximum(outside, 0), axis=-1) + np.minimum(outside.max(-1), 0)
 
     def sample_surface(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +57,22 @@ class Primitive:
         local, normals = sampler[self.kind](self.size, count, rng)
         rotation = self.link_from_shape[:3, :3]
         return local @ rotation.T + self.link_from_shape[:3, 3], normals @ rotation.T
+
+    def triangles(self) -> np.ndarray:
+        """Return the surface as triangles (F, 3, 3) in m, link frame, wound outward; for pictures."""
+        import trimesh
+
+        if self.kind == "box":
+            mesh = trimesh.creation.box(2 * np.asarray(self.size))
+        elif self.kind == "sphere":
+            mesh = trimesh.creation.icosphere(subdivisions=1, radius=self.size[0])
+        elif self.kind == "cylinder":
+            mesh = trimesh.creation.cylinder(self.size[0], 2 * self.size[1], sections=16)
+        else:
+            mesh = trimesh.creation.capsule(2 * self.size[1], self.size[0], count=(10, 10))
+            mesh.apply_translation(-mesh.bounds.mean(0))
+        mesh.apply_transform(self.link_from_shape)
+        return np.asarray(mesh.triangles)
 
     def inner_spheres(self, spacing: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Cover the shape with spheres inside it: centres (S, 3) in the link frame, radii (S,), in m.
@@ -92,9 +106,7 @@ def _unit(count: int, rng: np.random.Generator) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def _on_sphere(
-    size: tuple[float, ...], count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _on_sphere(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     normals = _unit(count, rng)
     return normals * size[0], normals
 
@@ -116,9 +128,7 @@ def _ring(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([np.cos(angle), np.sin(angle), np.zeros(count)], -1)
 
 
-def _on_cylinder(
-    size: tuple[float, ...], count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _on_cylinder(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     radius, half = size
     on_side = rng.uniform(size=count) < 2 * half / (2 * half + radius)
     ring = _ring(count, rng)
@@ -130,9 +140,7 @@ def _on_cylinder(
     return np.where(on_side[:, None], side, cap), np.where(on_side[:, None], ring, cap_normal)
 
 
-def _on_capsule(
-    size: tuple[float, ...], count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _on_capsule(size: tuple[float, ...], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     radius, half = size
     on_side = rng.uniform(size=count) < half / (half + radius)
     normals = np.where(on_side[:, None], _ring(count, rng), _unit(count, rng))

@@ -72,9 +72,7 @@ def load_spec(hand: str | Path) -> HandSpec:
     path = Path(hand)
     if path.suffix not in (".yaml", ".yml"):
         if str(hand) not in known_hands():
-            raise HandError(
-                f"{unknown_choice('hand', str(hand), known_hands())}; or give the path of a hand's YAML"
-            )
+            raise HandError(f"{unknown_choice('hand', str(hand), known_hands())}; or give the path of a hand's YAML")
         path = resource_path(f"config/hands/{hand}.yaml")
     try:
         spec = from_yaml(HandSpec, path)
@@ -90,9 +88,7 @@ def _check(spec: HandSpec, path: Path) -> None:
             raise HandError(f"{path}: {unknown_choice('part', part, PART_NAMES)}")
     for finger, tip in spec.tips.items():
         if finger not in spec.parts or finger == PART_NAMES[0]:
-            raise HandError(
-                f"{path}: tips: {unknown_choice('finger', finger, set(spec.parts) - {PART_NAMES[0]})}"
-            )
+            raise HandError(f"{path}: tips: {unknown_choice('finger', finger, set(spec.parts) - {PART_NAMES[0]})}")
         if not isinstance(tip, dict) or "link" not in tip or not _is_vector(tip.get("xyz")):
             raise HandError(f"{path}: tip of {finger} is {tip!r}; expected a link and three numbers xyz")
     vectors = {"palmar": spec.palmar, **{f"palmar_of {link}": v for link, v in spec.palmar_of.items()}}
@@ -105,8 +101,4 @@ def _check(spec: HandSpec, path: Path) -> None:
 
 
 def _is_vector(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 3
-        and all(isinstance(v, (int, float)) for v in value)
-    )
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)

@@ -137,9 +137,7 @@ def _link(element: ET.Element) -> UrdfLink:
         pose = _origin(inertial)
         com = pose[:3, 3]
         if tensor is not None:
-            xx, xy, xz, yy, yz, zz = (
-                float(tensor.get(k, 0)) for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
-            )
+            xx, xy, xz, yy, yz, zz = (float(tensor.get(k, 0)) for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"))
             local = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
             inertia = pose[:3, :3] @ local @ pose[:3, :3].T
     return UrdfLink(name, tuple(shapes), mass, com, inertia)

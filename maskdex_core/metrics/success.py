@@ -1,7 +1,8 @@
 """FC6 of a model's grasps on objects it never saw: raw, refined, and top-ranked, reported apart.
 
 Protocol: `maskdex_core/physics/hold_test.py`, full clouds, K samples an object and text. Raw grasps
-are closed by the same solved squeeze as refined ones. Top-1 is the best of K by refined energy.
+are closed by the same solved squeeze as refined ones. Top-1 is the best of K by ranking cost. Beside
+them stands what K antipodal starts give without a network, with the same refinement and ranking.
 Intervals are 95 % bootstrap intervals over objects.
 """
 
@@ -22,19 +23,25 @@ from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.proposals import pose_of, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
-from maskdex_core.refine.optimizer import RefineConfig
+from maskdex_core.refine.optimizer import RefineConfig, refine
+from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.squeeze import solve_closing
+from maskdex_core.synthesis.grasp_types import GRASP_TYPES, active_links
+from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
+from maskdex_core.synthesis.synthesize import FAR
 
 
 @dataclass(frozen=True)
 class ObjectSuccess:
-    """Outcomes on one object with one text: FC6 of each sample raw (K,), refined (K,), and of the best."""
+    """FC6 on one object with one text: each sample raw and refined (K,), antipodal starts (K,), the best."""
 
     name: str
     text: str
     raw: np.ndarray
     refined: np.ndarray
     top1: bool
+    antipodal: np.ndarray
+    antipodal_top1: bool
 
 
 @dataclass(frozen=True)
@@ -89,14 +96,58 @@ def success_on(
         target.sdf.moved(center),
         -float(center[2]),
     )
+    scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
     raw = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
-    closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
+    closing = solve_closing(scene, pose_of(raw))
     raw = raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
     refined = refine_grasps(hand, raw, geometry, config)
     physics = HoldTest(hand, target)
     raw_ok, refined_ok = (fc6_of(physics, grasps, center) for grasps in (raw, refined))
-    score = refined.score if refined.score is not None else torch.zeros(samples)
-    return ObjectSuccess(target.name, text, raw_ok, refined_ok, bool(refined_ok[int(score.argmax())]))
+    starts = antipodal_grasps(hand, target, samples, seed)
+    starts_ok = fc6_of(physics, starts, np.zeros(3))
+    best, best_start = (int(_score(grasps).argmax()) for grasps in (refined, starts))
+    return ObjectSuccess(
+        target.name, text, raw_ok, refined_ok, bool(refined_ok[best]), starts_ok, bool(starts_ok[best_start])
+    )
+
+
+def antipodal_grasps(hand: HandModel, target: ObjectModel, count: int, seed: int) -> GraspBatch:
+    """Return grasps (mesh frame) from antipodal starts of all grasp types, refined, closed and scored."""
+    scene = HandOnObject(hand, target.sdf, 0.0)
+    rng, generator = np.random.default_rng([seed, 5]), torch.Generator().manual_seed(seed)
+    parts: list[GraspBatch] = []
+    for index in range(count):
+        grasp_type = GRASP_TYPES[index % len(GRASP_TYPES)]
+        pairs = antipodal_pairs(target, grasp_type.widest, None, rng)
+        if len(pairs) == 0:
+            grasp_type = GRASP_TYPES[-1]
+            pairs = antipodal_pairs(target, 0.2, None, rng)
+        start = start_poses(hand, scene, grasp_type, pairs, 1, generator)
+        made = refine(scene, start, FAR, active_links(hand, grasp_type)[None])
+        closing = solve_closing(scene, made.pose)
+        score = -grasp_cost(made.energy, closing.residual)
+        parts.append(
+            GraspBatch(hand.joint_names, made.pose.joints, made.pose.rotation, made.pose.translation, score=score,
+                       pregrasp=closing.pregrasp, squeeze=closing.squeeze)
+        )  # fmt: skip
+    names = ("joints", "palm_rotation", "palm_translation", "score", "pregrasp", "squeeze")
+    return GraspBatch(hand.joint_names, **{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+
+def summary(outcomes: Sequence[ObjectSuccess]) -> dict[str, Rate]:
+    """Return the rates that a table shows."""
+    return {
+        "raw": rate([o.raw for o in outcomes]),
+        "refined": rate([o.refined for o in outcomes]),
+        "top1": rate([np.array([o.top1]) for o in outcomes]),
+        "best_of_k": rate([np.array([o.refined.any()]) for o in outcomes]),
+        "antipodal": rate([o.antipodal for o in outcomes]),
+        "antipodal_top1": rate([np.array([o.antipodal_top1]) for o in outcomes]),
+    }
+
+
+def _score(grasps: GraspBatch) -> torch.Tensor:
+    return grasps.score if grasps.score is not None else torch.zeros(len(grasps))
 
 
 def fc6_of(physics: HoldTest, grasps: GraspBatch, center: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ def draw_plan(plan: Plan, path: Path) -> None:
         object_points=plan.object_points,
         table_height=plan.scene.table_height,
         hand_points=np.concatenate(list(plan.target_hand_points.values())),
+        hand_triangles=plan.target_hand_triangles,
         arm_points=plan.arm_points,
         candidate_positions=np.array(others) if others else None,
     )
@@ -25,6 +26,6 @@ def draw_plan(plan: Plan, path: Path) -> None:
     title = f"“{plan.text}”: {plan.hand_name}, {plan.status}"
     note = plan.reason or (
         f"candidate {plan.chosen + 1} of {len(plan.candidates)}, confidence {chosen.confidence:.2f},"
-        f" energy {chosen.cost:.2f}"
+        f" ranking cost {chosen.cost:.2f}"
     )
     plan_picture(path, view, title, note[:200])

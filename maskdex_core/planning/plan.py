@@ -52,6 +52,7 @@ class Plan:
         start: where the robot stood. trajectory: checked motion, or None.
         hand_name, hand_joint_names: the target hand.
         target_hand_points: part of the hand → (P, 3) m skin points at the grasp.
+        target_hand_triangles: (F, 3, 3) m, surfaces of the hand's shapes at the grasp.
         arm_points: (L, 3) m link origins at the grasp, or None.
         timings_ms: stage → ms. model: {name, data, commit}.
     """
@@ -70,6 +71,7 @@ class Plan:
     hand_name: str
     hand_joint_names: tuple[str, ...]
     target_hand_points: Mapping[str, np.ndarray]
+    target_hand_triangles: np.ndarray
     arm_points: np.ndarray | None
     timings_ms: Mapping[str, float]
     model: Mapping[str, Any] = field(default_factory=dict)

@@ -51,6 +51,16 @@ class Robot:
         """Return the origins (L, 3) m of the arm's links at joint positions (7,), base frame."""
         return self.arm.link_transforms(positions[None])[0, :, :3, 3]
 
+    def hand_triangles(self, joints: np.ndarray, base_from_palm: np.ndarray) -> np.ndarray:
+        """Return the surfaces of the hand's shapes (F, 3, 3) m in base; for pictures."""
+        with torch.no_grad():
+            poses = self.hand.link_transforms(torch.as_tensor(joints, dtype=torch.float32)[None])[0].double().numpy()
+        placed = [
+            shape.triangles() @ (base_from_palm @ poses[link])[:3, :3].T + (base_from_palm @ poses[link])[:3, 3]
+            for link, shape in self.hand.shapes()
+        ]
+        return np.concatenate(placed)
+
     def hand_points(self, joints: np.ndarray, base_from_palm: np.ndarray) -> np.ndarray:
         """Return the hand's skin (2000, 3) m in base."""
         with torch.no_grad():

@@ -49,9 +49,7 @@ def jug(rng: Rng) -> Parts:
     profile = [radius, radius * 1.05, radius * rng.uniform(0.6, 0.8)]
     body = lathe_solid(profile, [0, height * 0.5, height * 0.82])
     rim = lathe_wall([profile[-1], profile[-1] * 1.1], [height * 0.82, height], 0.005)
-    ear = _ear(
-        rng, radius * 0.95, height * 0.25, height * 0.85, rng.uniform(0.032, 0.045), rng.uniform(0.011, 0.016)
-    )
+    ear = _ear(rng, radius * 0.95, height * 0.25, height * 0.85, rng.uniform(0.032, 0.045), rng.uniform(0.011, 0.016))
     return {"body": body, "rim": rim, "handle": ear}
 
 
@@ -69,9 +67,7 @@ def spray_bottle(rng: Rng) -> Parts:
     body = lathe_solid([radius, radius, neck], [0, height * 0.62, height * 0.8])
     top = height * 0.8
     head = [box((0.075, 0.026, 0.028), (0.012, 0, top + 0.028)), frustum(neck, neck, 0.02, top)]
-    trigger = bent_rod(
-        np.array([[0.03, 0, top + 0.016], [0.036, 0, top - 0.008], [0.03, 0, top - 0.03]]), 0.008, 0.012
-    )
+    trigger = bent_rod(np.array([[0.03, 0, top + 0.016], [0.036, 0, top - 0.008], [0.03, 0, top - 0.03]]), 0.008, 0.012)
     return {"body": body, "head": head, "trigger": trigger}
 
 
@@ -102,9 +98,7 @@ def wine_glass(rng: Rng) -> Parts:
     stem = rng.uniform(0.0045, 0.0065)
     base, low = 0.006, height * 0.45
     bowl_part = lathe_solid([stem * 1.5, radius], [low, low + 0.03])
-    bowl_part += lathe_wall(
-        [radius, radius * 1.05, radius * 0.9], [low + 0.03, height * 0.75, height * 0.94], 0.004
-    )
+    bowl_part += lathe_wall([radius, radius * 1.05, radius * 0.9], [low + 0.03, height * 0.75, height * 0.94], 0.004)
     rim = lathe_wall([radius * 0.9, radius * 0.88], [height * 0.94, height], 0.004)
     stem_part = lathe_solid([stem, stem], [base, low + 0.002])
     return {"body": bowl_part, "stem": stem_part, "base": [frustum(radius, radius * 0.8, base)], "rim": rim}

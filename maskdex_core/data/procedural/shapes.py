@@ -32,9 +32,7 @@ def lathe_solid(radii: list[float], heights: list[float]) -> list[np.ndarray]:
     ]
 
 
-def lathe_wall(
-    radii: list[float], heights: list[float], thickness: float, sides: int = 16
-) -> list[np.ndarray]:
+def lathe_wall(radii: list[float], heights: list[float], thickness: float, sides: int = 16) -> list[np.ndarray]:
     """Return a hollow wall through the profile (outer radius, z) as convex staves."""
     edges = np.linspace(0, 2 * np.pi, sides + 1)
     staves = []

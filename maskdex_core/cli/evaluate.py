@@ -1,0 +1,53 @@
+"""`maskdex evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from maskdex_core.cli.common import TorchCommand, check_seed, print_json, say
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(TorchCommand):
+    """FC6 on objects of a split: raw, refined, top-ranked, and without the network. Full clouds."""
+
+    data: Annotated[Path, arg(metavar="DIR")] = Path("data/shadow")
+    """Dataset whose procedural objects are grasped."""
+    split: str = "unseen_instance"
+    """Split of the dataset."""
+    checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Grasp model; the shipped one by default."""
+    samples: int = 16
+    """Grasps an object and text."""
+    limit: int = 20
+    """Objects."""
+    seed: int = 0
+    """Of objects, texts and samples."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Grasp every object once, test in physics, print rates."""
+        check_seed(self.seed)
+        self.set_threads()
+        from maskdex_core.data.dataset import GraspDataset
+        from maskdex_core.grasp.model import GraspModel
+        from maskdex_core.metrics.success import evaluate_success, summary
+
+        model, data = GraspModel.load(self.checkpoint), GraspDataset.load(self.data)
+        outcomes = []
+        for outcome in evaluate_success(model, data, self.split, self.samples, self.limit, self.seed):
+            outcomes.append(outcome)
+            say(f"{outcome.name}: “{outcome.text}” {'held' if outcome.top1 else 'lost'}")
+        rates = summary(outcomes)
+        if self.json:
+            content = {name: dataclasses.asdict(rate) for name, rate in rates.items()}
+            print_json({"split": self.split, "protocol": "FC6, full cloud", "samples": self.samples, **content})
+            return 0
+        for name, rate in rates.items():
+            print(f"{name:28s} {rate}")
+        return 0
