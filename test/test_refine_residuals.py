@@ -102,10 +102,10 @@ def test_rows_equal_finite_differences(on_can, seed):
     rows, step = residuals(pose).rows, 1e-4
     # Joints at a limit do not move both ways.
     free = torch.cat([(pose.joints > HAND.lower + 1e-3) & (pose.joints < HAND.upper - 1e-3), torch.ones(1, 6)], -1)
-    agreed = 0
-    for _ in range(8):
+    for _ in range(6):
         way = free * size / size.max() * torch.randn(1, 28, generator=generator)
         ahead, behind = (residuals(apply_step(HAND, pose, sign * step * way)).values for sign in (1, -1))
         measured, expected = (ahead - behind) / (2 * step), (rows @ way[..., None]).squeeze(-1)
-        agreed += ((measured - expected).norm() < 0.15 * expected.norm()).item()
-    assert agreed >= 6  # some straddle a kink: another nearest sphere, a cell of the field
+        wrong = (measured - expected).abs() > 0.1 * expected.abs() + 0.03 * expected.abs().max()
+        # Some straddle a kink: another nearest sphere, a cell of the field, a clearance just reached.
+        assert wrong.float().mean() < 0.03
