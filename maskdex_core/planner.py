@@ -226,11 +226,15 @@ class Planner:
     def _first_safe(
         self, run: _Run, made: Proposals, geometry: ObjectGeometry, scene: Scene, start: RobotState
     ) -> tuple[tuple[Candidate, ...], int, RobotTrajectory | None]:
-        """Plan motion for the candidates, best first, until one passes the verdict."""
+        """Plan motion for the candidates that are grasps, best first, until one passes the verdict."""
         world = self._robot.world(np.asarray(scene.object_points, np.float64), scene.table_height)
         candidates = list(_candidates(made, geometry))
         for index, candidate in enumerate(candidates[: self.config.tries]):
             run.check()
+            objection = made.objection(index)
+            if objection:
+                candidates[index] = replace(candidate, verdict="rejected", reason=objection)
+                continue
             targets = self._robot.targets(
                 candidate.palm_pose, candidate.approach, self.config.approach, self.config.lift,
                 candidate.pregrasp, candidate.joints, candidate.squeeze,

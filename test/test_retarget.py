@@ -71,7 +71,7 @@ def test_nothing_penetrates(on_freedom):
 def test_touching_fingertips_go_where_the_shadows_were(on_freedom):
     errors = torch.cat([case.made.tip_error[case.touch] for case in on_freedom.values()])
     assert torch.isfinite(errors).all()
-    # m; measured 4 and 12. Five fingers round a thin stick are the worst: the target has no such posture.
+    # m; five fingers round a thin stick are far worse than this, and have no bound here.
     assert errors.median() < 0.006 and errors.quantile(0.75) < 0.016
 
 
@@ -87,7 +87,8 @@ def test_the_fingers_that_touched_touch(on_freedom):
     for case in on_freedom.values():
         kept += (touching_fingers(case.scene, case.made.pose) & case.touch).sum().item()
         asked += case.touch.sum().item()
-    assert kept >= 0.8 * asked, (kept, asked)
+    # The try that holds best may let a finger go.
+    assert kept >= 0.7 * asked, (kept, asked)
 
 
 def test_rotations_are_rotations(on_freedom):

@@ -22,6 +22,8 @@ from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Retargeted, retarget, touching_fingers
 
 CONFIDENCE_WEIGHT = 0.02  # a little: the left-over wrench ranks far better than the network's confidence
+DEEPEST = 0.004  # m inside the closed geometry, which is itself a guess behind the object
+LOOSEST = 0.5  # share of the squeeze's force that its contacts may leave unbalanced
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
 
 
@@ -40,6 +42,15 @@ class Proposals:
     target: Retargeted
     approach: Tensor
     cost: Tensor
+
+    def objection(self, row: int) -> str:
+        """Return why a proposal is no grasp whatever the arm can do, or an empty text."""
+        depth, residual = float(self.target.penetration[row]), float(self.target.residual[row])
+        if depth > DEEPEST:
+            return f"grasp: the hand would be {1e3 * depth:.1f} mm inside the object; at most {1e3 * DEEPEST:g} mm"
+        if residual > LOOSEST:
+            return f"grasp: {100 * residual:.0f} % of the squeeze stay unbalanced; at most {100 * LOOSEST:g} %"
+        return ""
 
 
 def pose_of(grasps: GraspBatch) -> HandPose:
@@ -87,7 +98,7 @@ def propose(
         made = retarget(shadow, pose_of(grasps), scene, touch)
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
-    cost = grasp_cost(made.energy, made.residual) + CROWDING_WEIGHT * crowding
+    cost = grasp_cost(made.energy, made.residual) + made.penetration / DEEPEST + CROWDING_WEIGHT * crowding
     if grasps.confidence is not None:
         cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
     order = cost.argsort()

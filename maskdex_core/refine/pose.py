@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,4 +39,13 @@ class HandPose:
             torch.where(condition[:, None], self.joints, other.joints),
             torch.where(condition[:, None, None], self.rotation, other.rotation),
             torch.where(condition[:, None], self.translation, other.translation),
+        )
+
+    @staticmethod
+    def joined(poses: Sequence[HandPose]) -> HandPose:
+        """Return batches one after another."""
+        return HandPose(
+            torch.cat([pose.joints for pose in poses]),
+            torch.cat([pose.rotation for pose in poses]),
+            torch.cat([pose.translation for pose in poses]),
         )

@@ -18,6 +18,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.residuals import ErrorScales, Goal, Residuals
 from maskdex_core.refine.rows import HandMotion
 from maskdex_core.refine.squeeze import SqueezeConfig, solve_closing
@@ -38,6 +39,8 @@ class RetargetConfig:
         match: free fingertip matching (no object). contact: contact refinement from there.
         match_scale, tip_scale: m; the fingertip error that costs 1 while matching, and while touching.
         free_share: weight of a finger that does not touch, relative to one that does.
+        closings: how far the hand is closed at each try's start, 0 open, 1 closed; the best try counts.
+        deepest: m; a penetration of this depth costs as much as a squeeze that balances nothing.
         squeeze: forces of the target hand's squeeze.
     """
 
@@ -46,6 +49,8 @@ class RetargetConfig:
     match_scale: float = 0.005
     tip_scale: float = 0.010
     free_share: float = 0.1
+    closings: tuple[float, ...] = (0.1, 0.4, 0.7)
+    deepest: float = 0.004
     squeeze: SqueezeConfig = field(default_factory=SqueezeConfig)
 
 
@@ -100,19 +105,24 @@ def retarget(
     goal = grasp.to_object(source.tip_points(grasp.joints))[:, rows]
     weight = torch.where(source_touch[:, rows], 1.0, config.free_share)
 
-    start = _aligned(source, grasp, target, fingers)
-    active = _active_links(target, source_touch[:, rows], fingers)
-    tips = TipGoal(target, columns, goal, weight)
+    tries = len(config.closings)
+    start = HandPose.joined([_aligned(source, grasp, target, fingers, closing) for closing in config.closings])
+    active = _active_links(target, source_touch[:, rows], fingers).repeat(tries, 1)
+    tips = TipGoal(target, columns, goal.repeat(tries, 1, 1), weight.repeat(tries, 1))
     nothing = torch.zeros_like(active)
     matched = refine(scene, start, config.match, nothing, goal=tips.within(config.match_scale))
     made = refine(scene, matched.pose, config.contact, active, goal=tips.within(config.tip_scale))
     closing = solve_closing(scene, made.pose, config.squeeze)
+    depth = scene.penetration(made.pose)
+    cost = grasp_cost(made.energy, closing.residual) + depth / config.deepest
+    # The best of the tries of each grasp.
+    best = cost.reshape(tries, -1).argmin(0) * len(grasp) + torch.arange(len(grasp))
+    pose = made.pose[best]
     with torch.no_grad():
-        placed = made.pose.to_object(target.tip_points(made.pose.joints))[:, columns]
-        error = (placed - goal).norm(dim=-1)
+        error = (pose.to_object(target.tip_points(pose.joints))[:, columns] - goal).norm(dim=-1)
     return Retargeted(
-        made.pose, closing.pregrasp, target.clamp(closing.squeeze), made.energy, closing.residual, error, fingers,
-        scene.penetration(made.pose),
+        pose, closing.pregrasp[best], target.clamp(closing.squeeze[best]), made.energy[best], closing.residual[best],
+        error, fingers, depth[best],
     )  # fmt: skip
 
 
@@ -166,9 +176,11 @@ def _landmarks(hand: HandModel, joints: Tensor, fingers: tuple[str, ...]) -> Ten
     return torch.cat([base_points, hand.tip_points(joints)[:, columns]], 1)
 
 
-def _aligned(source: HandModel, grasp: HandPose, target: HandModel, fingers: tuple[str, ...]) -> HandPose:
-    """Return the target hand half closed, its landmarks laid on the source's (Kabsch 1976)."""
-    joints = (0.6 * target.lower + 0.4 * target.upper).expand(len(grasp), -1)
+def _aligned(
+    source: HandModel, grasp: HandPose, target: HandModel, fingers: tuple[str, ...], closing: float
+) -> HandPose:
+    """Return the target hand partly closed, its landmarks laid on the source's (Kabsch 1976)."""
+    joints = ((1 - closing) * target.lower + closing * target.upper).expand(len(grasp), -1)
     theirs = _landmarks(target, joints, fingers)
     ours = grasp.to_object(_landmarks(source, grasp.joints, fingers))
     center, goal = theirs.mean(1, keepdim=True), ours.mean(1, keepdim=True)
