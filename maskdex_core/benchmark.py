@@ -88,9 +88,7 @@ def time_network(name: str, model: GraspModel, batch: int, calls: int) -> Iterat
     settings = model.config.sampling
     yield StageTime.of(name, batch, "object encoder", _times(lambda: model.condition(cloud, text), calls))
     conditional = model.condition(cloud, text).expand(batch, -1, -1)
-    predict = guided_predictor(
-        model.transformer, conditional, model.condition.unconditional(batch), settings.guidance
-    )
+    predict = guided_predictor(model.transformer, conditional, model.condition.unconditional(batch), settings.guidance)
     blank = torch.zeros(batch, model.tokenizer.parts, dtype=torch.int64)
 
     def steps() -> torch.Tensor:
@@ -104,9 +102,7 @@ def time_network(name: str, model: GraspModel, batch: int, calls: int) -> Iterat
     yield StageTime.of(name, batch, "network total", whole)
 
 
-def time_path(
-    cloud: Cloud, text: str, batch: int, calls: int, config: PlannerConfig | None = None
-) -> list[StageTime]:
+def time_path(cloud: Cloud, text: str, batch: int, calls: int, config: PlannerConfig | None = None) -> list[StageTime]:
     """Time whole plans from one cloud, the text cached; motion ends at the first safe candidate."""
     planner = Planner(dataclasses.replace(config or PlannerConfig(), samples=batch))
     runs = [planner.plan(cloud, text, seed=seed).timings_ms for seed in range(calls + 1)][1:]

@@ -70,9 +70,7 @@ def _draw_overview(axes: Any, view: PlanView) -> None:
     _scatter(axes, view.object_points, OBJECT, 1.5, "object", 3000)
     _draw_hand(axes, view, 1.5, alpha=1.0)
     if view.arm_points is not None and len(view.arm_points):
-        axes.plot(
-            *np.asarray(view.arm_points).T, "-o", color=ARM, lw=5, ms=8, alpha=0.85, label="arm", zorder=6
-        )
+        axes.plot(*np.asarray(view.arm_points).T, "-o", color=ARM, lw=5, ms=8, alpha=0.85, label="arm", zorder=6)
     if view.palm_path is not None and len(view.palm_path):
         axes.plot(*np.asarray(view.palm_path).T, "--", color=HAND, lw=1.5, label="palm path", zorder=8)
     _draw_base(axes, view.table_height)
@@ -90,9 +88,7 @@ def _draw_close_up(axes: Any, view: PlanView) -> None:
         inside = _inside(np.asarray(view.candidate_positions, dtype=np.float64).reshape(-1, 3), corners)
         if len(inside):
             label = f"other palms ({len(inside)})"
-            axes.scatter(
-                *inside.T, s=45, marker="x", color=CANDIDATE, label=label, depthshade=False, zorder=9
-            )
+            axes.scatter(*inside.T, s=45, marker="x", color=CANDIDATE, label=label, depthshade=False, zorder=9)
     _frame(axes, corners, _from_free_side(view), "hand on object")
 
 

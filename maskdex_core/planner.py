@@ -171,9 +171,7 @@ class Planner:
         with run.stage("sample"):
             rows = [plan.chosen] * self.config.samples
             generator = torch.Generator().manual_seed(seed)
-            grasps = self._model.edit(
-                plan.grasps.index(rows), parts, plan.geometry.points, text, generator=generator
-            )
+            grasps = self._model.edit(plan.grasps.index(rows), parts, plan.geometry.points, text, generator=generator)
         with run.stage("refine"):
             edited = torch.tensor([names[int(part)] in parts for part in self._shadow.joint_part])
             palm = "palm" in parts

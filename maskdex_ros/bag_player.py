@@ -63,9 +63,7 @@ def play(node: Node, folder: Path, options: PlayOptions) -> int:
         recorded = {connection.topic for connection in reader.connections}
         unknown = set(options.topics) - recorded
         if unknown:
-            raise UsageError(
-                f"topic {sorted(unknown)[0]!r} is not in the bag; it has: {', '.join(sorted(recorded))}"
-            )
+            raise UsageError(f"topic {sorted(unknown)[0]!r} is not in the bag; it has: {', '.join(sorted(recorded))}")
         publishers = _publishers(node, reader, options)
         _wait_for_subscribers(node, publishers, options)
         count = sum(_play_once(reader, publishers, options.rate) for _ in range(options.loop))
@@ -168,18 +166,14 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, PlayOptions]:
     Raises:
         UsageError: when a value is out of range.
     """
-    parser = argparse.ArgumentParser(
-        prog="bag_player", description="Play a rosbag2 folder over ROS 2 topics."
-    )
+    parser = argparse.ArgumentParser(prog="bag_player", description="Play a rosbag2 folder over ROS 2 topics.")
     parser.add_argument("bag", type=Path, help="rosbag2 folder (MCAP or SQLite)")
     parser.add_argument("--rate", type=float, default=1.0, help="speed; 2 plays twice as fast")
     parser.add_argument("--topics", nargs="+", default=[], help="recorded names to play; all by default")
     # Pairs, because rcl takes any FROM:=TO for a remapping of its own and removes it.
     renames = {"nargs": 2, "action": "append", "default": [], "metavar": ("FROM", "TO")}
     parser.add_argument("--remap", help="publish under another name", **renames)
-    parser.add_argument(
-        "--wait-for", nargs="+", default=[], help="names that need a subscriber before the start"
-    )
+    parser.add_argument("--wait-for", nargs="+", default=[], help="names that need a subscriber before the start")
     parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for those")
     parser.add_argument("--loop", type=int, default=1, help="how often to play")
     given = parser.parse_args(arguments)

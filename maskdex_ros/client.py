@@ -101,9 +101,7 @@ class GraspClient:
         from maskdex_ros.qos import profile
 
         publisher = self._node.create_publisher(String, "task_text", profile())
-        self._wait(
-            lambda: publisher.get_subscription_count() > 0, timeout, "a subscriber of task_text", check
-        )
+        self._wait(lambda: publisher.get_subscription_count() > 0, timeout, "a subscriber of task_text", check)
         publisher.publish(String(data=text))
 
     def wait_report(

@@ -50,9 +50,7 @@ def transform_from_parts(
         raise CloudError(f"{where}: {values} holds a number that is not finite")
     norm = math.sqrt(sum(value * value for value in quaternion_xyzw))
     if abs(norm - 1.0) > 0.01:
-        raise CloudError(
-            f"{where}: quaternion (x, y, z, w) {list(quaternion_xyzw)} has length {norm:.3f}; expected 1"
-        )
+        raise CloudError(f"{where}: quaternion (x, y, z, w) {list(quaternion_xyzw)} has length {norm:.3f}; expected 1")
     transform = np.eye(4)
     transform[:3, :3] = Rotation.from_quat(list(quaternion_xyzw)).as_matrix()
     transform[:3, 3] = translation

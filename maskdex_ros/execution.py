@@ -44,9 +44,7 @@ def check_executable(outcome: Outcome | None, store: JointStateStore, parameters
         raise RobotError(f"the last plan is not executable ({outcome.status}): {outcome.reason}")
     age = time.monotonic() - outcome.made_at
     if age > parameters.plan_max_age:
-        raise RobotError(
-            f"the plan is {age:.0f} s old; at most {parameters.plan_max_age:.0f} s is valid; plan again"
-        )
+        raise RobotError(f"the plan is {age:.0f} s old; at most {parameters.plan_max_age:.0f} s is valid; plan again")
     start = positions_by_name(outcome.plan.start)
     present = store.positions(tuple(start), parameters.joint_state_max_age)
     distances = {name: abs(present[name] - start[name]) for name in start}

@@ -181,9 +181,7 @@ class GraspNode(LifecycleNode):
         self.get_logger().info(f"waiting up to {settings.cloud_timeout} s for a cloud on 'points'")
         self._end_waiting()
         self._waiting_text = message.data
-        self._waiting_timer = self._once(
-            settings.cloud_timeout, lambda: self._session.plan(self._end_waiting())
-        )
+        self._waiting_timer = self._once(settings.cloud_timeout, lambda: self._session.plan(self._end_waiting()))
 
     def _end_waiting(self) -> str:
         text, self._waiting_text = self._waiting_text or "", None

@@ -46,7 +46,5 @@ class JointStateStore:
         ages = {name: now - self._positions[name][1] for name in names}
         oldest = max(ages, key=lambda name: ages[name], default=None)
         if oldest is not None and ages[oldest] > max_age:
-            raise RobotError(
-                f"the joint state of {oldest} is {ages[oldest]:.1f} s old; at most {max_age} s is valid"
-            )
+            raise RobotError(f"the joint state of {oldest} is {ages[oldest]:.1f} s old; at most {max_age} s is valid")
         return {name: self._positions[name][0] for name in names}

@@ -23,9 +23,7 @@ ARROW_LENGTH = 0.08  # [m]
 TEXT_HEIGHT = 0.012  # [m]
 
 
-def plan_markers(
-    candidates: Sequence[Any], hand_points: Mapping[str, Any], frame: str, stamp: Any
-) -> MarkerArray:
+def plan_markers(candidates: Sequence[Any], hand_points: Mapping[str, Any], frame: str, stamp: Any) -> MarkerArray:
     """Return the markers of one plan; the first of them removes those of the plan before.
 
     Args:

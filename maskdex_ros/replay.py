@@ -130,9 +130,7 @@ def _drive(
 def _make_ready(client: GraspClient, guard: _Guard, say: Say) -> bool:
     started = time.monotonic()
     say("node: loading the model")
-    ready = client.change_state("configure", LOADING, guard) and client.change_state(
-        "activate", LOADING, guard
-    )
+    ready = client.change_state("configure", LOADING, guard) and client.change_state("activate", LOADING, guard)
     if ready:
         say(f"node: ready after {time.monotonic() - started:.1f} s")
     return ready
@@ -241,19 +239,13 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     candidates = report.get("candidates") or []
     if candidates:
         verdicts = Counter(candidate["verdict"] for candidate in candidates)
-        lines.append(
-            "  candidates  " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        )
+        lines.append("  candidates  " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
     trajectory = report.get("trajectory") or {}
     if trajectory:
-        lines.append(
-            f"  trajectory  {trajectory['arm']['times'][-1]:.1f} s, {len(trajectory['arm']['times'])} points"
-        )
+        lines.append(f"  trajectory  {trajectory['arm']['times'][-1]:.1f} s, {len(trajectory['arm']['times'])} points")
     timings = report.get("timings_ms") or {}
     if timings:
-        lines.append(
-            "  time        " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in timings.items())
-        )
+        lines.append("  time        " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in timings.items()))
     return lines
 
 
@@ -264,21 +256,15 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, ReplayOptions]:
         UsageError: when a value is out of range.
     """
     defaults = ReplayOptions()
-    parser = argparse.ArgumentParser(
-        prog="maskdex replay", description="Run the ROS node on a bag, in real time."
-    )
+    parser = argparse.ArgumentParser(prog="maskdex replay", description="Run the ROS node on a bag, in real time.")
     parser.add_argument("bag", type=Path, help="rosbag2 folder (MCAP or SQLite)")
     parser.add_argument("--out", type=Path, help="folder for report.json, trajectory.json and plan.png")
     parser.add_argument("--hand", default=defaults.hand, help="target hand")
-    parser.add_argument(
-        "--checkpoint", type=Path, help="folder of the grasp model; the shipped one by default"
-    )
+    parser.add_argument("--checkpoint", type=Path, help="folder of the grasp model; the shipped one by default")
     parser.add_argument("--seed", type=int, help="makes the plan repeatable")
     parser.add_argument("--text", help="task text instead of the bag's")
     parser.add_argument("--rate", type=float, default=defaults.rate, help="speed of the bag")
-    parser.add_argument(
-        "--timeout", type=float, default=defaults.timeout, help="seconds to wait for the report"
-    )
+    parser.add_argument("--timeout", type=float, default=defaults.timeout, help="seconds to wait for the report")
     given = parser.parse_args(arguments)
     if given.seed is not None and given.seed < 0:
         raise UsageError(f"--seed {given.seed} is not valid; expected 0 or more")

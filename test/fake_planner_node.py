@@ -73,9 +73,7 @@ class FakePlanner:
     def warm_up(self) -> None:
         """Nothing to warm."""
 
-    def plan(
-        self, cloud: Any, text: str, state: Any, seed: Any, should_cancel: Any, on_stage: Any
-    ) -> FakePlan:
+    def plan(self, cloud: Any, text: str, state: Any, seed: Any, should_cancel: Any, on_stage: Any) -> FakePlan:
         on_stage("segment")
         if len(cloud.points) < 200:
             raise CloudError(f"cloud has {len(cloud.points)} points on the object; at least 200 are needed")
@@ -93,9 +91,7 @@ class FakePlanner:
         return FakePlan("ok", "1 of 2 candidates is safe", text, start, trajectory=trajectory)
 
     def resample(self, plan: FakePlan, parts: Any, text: Any, state: Any, **_: Any) -> FakePlan:
-        return FakePlan(
-            plan.status, plan.reason, text or plan.text, plan.start, tuple(parts), plan.trajectory
-        )
+        return FakePlan(plan.status, plan.reason, text or plan.text, plan.start, tuple(parts), plan.trajectory)
 
     def verdict(self, plan: FakePlan, state: Any) -> Verdict:
         blocked = "blocked" in plan.text

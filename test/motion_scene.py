@@ -24,17 +24,13 @@ PALM = 0.16  # m from the flange to the middle of the grasp
 
 def hand_limits() -> JointLimits:
     """Return the driven joints of a seven-joint hand."""
-    return JointLimits(
-        HAND_NAMES, HAND_LOWER, HAND_UPPER, np.full(7, 1.5), np.full(7, 10.0), np.full(7, 100.0)
-    )
+    return JointLimits(HAND_NAMES, HAND_LOWER, HAND_UPPER, np.full(7, 1.5), np.full(7, 10.0), np.full(7, 100.0))
 
 
 def hand_spheres() -> HandSpheres:
     """Return a palm and two rows of fingers that leave 9 cm free between them."""
     palm = [[x, y, 0.05] for x in (-0.03, 0.0, 0.03) for y in (-0.03, 0.0, 0.03)]
-    fingers = [
-        [x, y, z] for x in (-0.055, 0.055) for y in (-0.03, 0.0, 0.03) for z in (0.08, 0.11, 0.14, 0.17)
-    ]
+    fingers = [[x, y, z] for x in (-0.055, 0.055) for y in (-0.03, 0.0, 0.03) for z in (0.08, 0.11, 0.14, 0.17)]
     points = np.array(palm + fingers)
     return HandSpheres.rigid(points, np.where(points[:, 2] > 0.06, 0.01, 0.03))
 

@@ -33,9 +33,7 @@ def revolve(profile: list[tuple[float, float]]) -> trimesh.Trimesh:
     return trimesh.creation.revolve(np.array(profile), sections=64)
 
 
-def bowl(
-    radius: float = 0.08, height: float = 0.07, wall: float = 0.004, foot: float = 0.03
-) -> trimesh.Trimesh:
+def bowl(radius: float = 0.08, height: float = 0.07, wall: float = 0.004, foot: float = 0.03) -> trimesh.Trimesh:
     """A bowl standing on z = 0."""
     steps = np.linspace(0, 1, 20)
     outer = [(foot + (radius - foot) * np.sin(s * np.pi / 2), height * s**1.6) for s in steps]

@@ -136,9 +136,7 @@ class Client:
             value = condition()
             if value:
                 return value
-            assert time.monotonic() < deadline, (
-                f"timed out waiting for {what or condition}; heard {self.summary()}"
-            )
+            assert time.monotonic() < deadline, f"timed out waiting for {what or condition}; heard {self.summary()}"
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, seconds: float) -> None:
@@ -188,10 +186,7 @@ class Client:
         from rcl_interfaces.srv import SetParameters
         from rclpy.parameter import Parameter
 
-        changes = [
-            Parameter(name.replace("__", "."), value=value).to_parameter_msg()
-            for name, value in values.items()
-        ]
+        changes = [Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()]
         request = SetParameters.Request(parameters=changes)
         return self.call(SetParameters, "/maskdex/set_parameters", request).results
 

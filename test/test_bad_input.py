@@ -28,9 +28,7 @@ def saved(path: Path, points: np.ndarray) -> Path:
 
 # ---------------------------------------------------------------- files
 def test_missing_cloud_in_a_real_process(tmp_path: Path):
-    fails(
-        run_process("plan", "--cloud", tmp_path / "no.npz", "--text", "hold it"), 3, "no.npz", "no such file"
-    )
+    fails(run_process("plan", "--cloud", tmp_path / "no.npz", "--text", "hold it"), 3, "no.npz", "no such file")
 
 
 def test_empty_cloud_file(tmp_path: Path):

@@ -50,9 +50,7 @@ def dataset(tmp_path_factory) -> Path:
         name: {"points": surface.points, "normals": surface.normals, "part_ids": surface.part_ids}
         for name, surface in made.objects.items()
     }
-    objects = {
-        name: {key: value.numpy() for key, value in object_.items()} for name, object_ in objects.items()
-    }
+    objects = {name: {key: value.numpy() for key, value in object_.items()} for name, object_ in objects.items()}
     write_dataset(folder, rows, objects, {"joint_names": list(made.joint_names), "hand": "shadow"})
     return folder
 

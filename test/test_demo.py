@@ -20,9 +20,7 @@ def test_demo_leaves_report_picture_and_trajectory(tmp_path: Path):
     assert (report["status"], report["text"]) == ("ok", "drink from the mug")
     assert len(report["grasp"]["tokens"]) == len(report["grasp"]["token_confidence"]) == 6
     assert any(candidate["verdict"] == "ok" for candidate in report["candidates"])
-    assert all(
-        candidate["reason"] for candidate in report["candidates"] if candidate["verdict"] == "rejected"
-    )
+    assert all(candidate["reason"] for candidate in report["candidates"] if candidate["verdict"] == "rejected")
     assert set(report["timings_ms"]) >= {"text", "segment", "sample", "refine", "retarget", "motion"}
     trajectory = json.loads((tmp_path / "trajectory.json").read_text())
     assert trajectory["arm"]["joint_names"] == [f"joint{i}" for i in range(1, 8)]

@@ -92,9 +92,7 @@ def test_grasps_without_tokens_are_tokenized_before_an_edit(model, points, text)
 def test_joints_are_matched_by_name(model, points, text):
     grasps = model.sample(points, text, n=2, generator=_seed(0))
     order = list(reversed(range(22)))
-    shuffled = grasps.replace(
-        joint_names=tuple(grasps.joint_names[i] for i in order), joints=grasps.joints[:, order]
-    )
+    shuffled = grasps.replace(joint_names=tuple(grasps.joint_names[i] for i in order), joints=grasps.joints[:, order])
     plain = model.edit(grasps, ["ring"], points, text, generator=_seed(3))
     same = model.edit(shuffled, ["ring"], points, text, generator=_seed(3))
     assert same.joint_names == model.joint_names and torch.equal(plain.joints, same.joints)
@@ -145,9 +143,7 @@ def test_half_precision_halves_the_file_and_hardly_moves_a_finger(model, points,
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.55 * sizes[0]
     tokens = model.sample(points, text, n=16, generator=_seed(0)).tokens
-    full, half = (
-        GraspModel.load(tmp_path / name).tokenizer.decode(tokens).joints for name in ("full", "half")
-    )
+    full, half = (GraspModel.load(tmp_path / name).tokenizer.decode(tokens).joints for name in ("full", "half"))
     assert (full - half).abs().max() < 0.02
 
 

@@ -33,9 +33,7 @@ def test_file_round_trip_keeps_every_field(tmp_path):
     for name in ("joints", "palm_rotation", "palm_translation", "tokens", "confidence", "score", "pregrasp"):
         assert torch.equal(getattr(back, name), getattr(grasps, name)), name
     with np.load(tmp_path / "grasps.npz", allow_pickle=False) as archive:
-        assert {"joint_names", "joints", "rotation", "translation", "tokens", "confidence"} <= set(
-            archive.files
-        )
+        assert {"joint_names", "joints", "rotation", "translation", "tokens", "confidence"} <= set(archive.files)
 
 
 def test_index_reorders_every_field():

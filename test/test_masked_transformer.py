@@ -10,9 +10,7 @@ POSITIONS, CODES = 6, 11
 
 def _network(**options) -> BidirectionalTransformer:
     torch.manual_seed(0)
-    return BidirectionalTransformer(
-        POSITIONS, CODES, width=32, heads=4, layers=2, conditions=3, **options
-    ).eval()
+    return BidirectionalTransformer(POSITIONS, CODES, width=32, heads=4, layers=2, conditions=3, **options).eval()
 
 
 @pytest.fixture(params=[0, 5], ids=["table", "tied"])
@@ -83,8 +81,6 @@ def test_expected_code_of_a_sure_prediction_is_that_code():
     codebook = torch.randn(POSITIONS, CODES, 5)
     tokens = torch.randint(CODES, (4, POSITIONS))
     logits = torch.full((4, POSITIONS, CODES), -50.0).scatter(-1, tokens.unsqueeze(-1), 50.0)
-    assert torch.allclose(
-        expected_codes(logits, codebook), codebook[torch.arange(POSITIONS), tokens], atol=1e-6
-    )
+    assert torch.allclose(expected_codes(logits, codebook), codebook[torch.arange(POSITIONS), tokens], atol=1e-6)
     even = expected_codes(torch.zeros(1, POSITIONS, CODES), codebook)
     assert torch.allclose(even[0], codebook.mean(1), atol=1e-6)

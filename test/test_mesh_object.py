@@ -62,9 +62,7 @@ def test_bodies_that_overlap_are_one_solid():
     found = mesh_object(trimesh.util.concatenate([left, right]), "two")
     # Ray parity over both at once would call the overlap outside.
     assert (distance(found, [(0.015, 0, 0), (0, 0, 0), (0.03, 0, 0)]) < -0.01).all()
-    inside_other = (np.abs(found.points[:, 0] - 0.015) < 0.0149) & (np.abs(found.points[:, 1:]) < 0.0299).all(
-        1
-    )
+    inside_other = (np.abs(found.points[:, 0] - 0.015) < 0.0149) & (np.abs(found.points[:, 1:]) < 0.0299).all(1)
     assert not inside_other.any()
 
 

@@ -13,9 +13,7 @@ LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.6, 0.5])
 
 def test_entropy_of_uniform_still_and_two_valued_joints():
     count = 100_000
-    joints = np.column_stack(
-        [np.linspace(-1, 1, count), np.full(count, 0.7), np.where(np.arange(count) % 2, 0.1, 0.4)]
-    )
+    joints = np.column_stack([np.linspace(-1, 1, count), np.full(count, 0.7), np.where(np.arange(count) % 2, 0.1, 0.4)])
     entropy = joint_entropy(joints, LOW, HIGH)
     assert entropy == pytest.approx((np.log(100), 0.0, np.log(2)), abs=1e-3)
     assert (entropy >= 0).all()

@@ -91,9 +91,7 @@ def test_limits_and_inertials_are_the_hardwares(arm: Arm) -> None:
 
 
 def test_limits_that_the_vendors_option_widens_stay_narrow(arm: Arm) -> None:
-    named = {
-        n: (lo, hi) for n, lo, hi in zip(arm.joint_names, arm.limits.lower, arm.limits.upper, strict=True)
-    }
+    named = {n: (lo, hi) for n, lo, hi in zip(arm.joint_names, arm.limits.lower, arm.limits.upper, strict=True)}
     assert named["joint2"] == (-2.059, 2.0944)
     assert named["joint4"] == (-0.19198, 3.927)
     assert named["joint6"] == pytest.approx((-1.69297, np.pi), abs=1e-12)
@@ -158,9 +156,7 @@ def _canonical(element: ElementTree.Element) -> tuple:
 def _expanded(name: str) -> ElementTree.Element:
     xacro = Path(sys.executable).parent / "xacro"
     command = [str(xacro)] if xacro.exists() else [sys.executable, "-m", "xacro"]
-    done = subprocess.run(
-        [*command, str(resource_path(f"urdf/{name}"))], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*command, str(resource_path(f"urdf/{name}"))], capture_output=True, text=True, check=True)
     return ElementTree.fromstring(done.stdout)
 
 

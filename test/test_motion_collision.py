@@ -68,11 +68,7 @@ def test_an_arm_folded_on_itself_collides(arm: Arm) -> None:
             local = capsule.start + share * (capsule.end - capsule.start)
             lines.append((local @ frames[name][:3, :3].T + frames[name][:3, 3], capsule.radius))
         axes.append(lines)
-    gaps = [
-        np.linalg.norm(a[:, None] - b[None], axis=-1).min() - ra - rb
-        for a, ra in axes[0]
-        for b, rb in axes[1]
-    ]
+    gaps = [np.linalg.norm(a[:, None] - b[None], axis=-1).min() - ra - rb for a, ra in axes[0] for b, rb in axes[1]]
     assert min(gaps) == pytest.approx(distance, abs=1e-3)
 
 
@@ -139,9 +135,7 @@ def test_hand_spheres_follow_the_hands_joints(arm: Arm) -> None:
         ("lift", -0.01, False),
     ],
 )
-def test_the_hand_may_touch_the_object_only_when_grasping(
-    arm: Arm, phase: str, gap: float, refused: bool
-) -> None:
+def test_the_hand_may_touch_the_object_only_when_grasping(arm: Arm, phase: str, gap: float, refused: bool) -> None:
     hand = HandSpheres.rigid(np.array([[0.0, 0.0, 0.2]]), np.array([0.02]))
     tip = arm.forward(arm.home[None])[0]
     below = (tip @ [0.0, 0.0, 0.2 + 0.02 + gap, 1.0])[:3]

@@ -74,6 +74,4 @@ def test_a_plan_with_the_real_hand_passes_the_verdict(hand: HandModel) -> None:
     plan = plan_motion(arm, limits, home_state(arm), dataclasses.replace(targets, **bounded), world)
     assert check_trajectory(plan, arm, limits, home_state(arm), world).ok
     lower = dataclasses.replace(world, table_height=0.06)
-    assert any(
-        "hand and table" in r for r in check_trajectory(plan, arm, limits, home_state(arm), lower).reasons
-    )
+    assert any("hand and table" in r for r in check_trajectory(plan, arm, limits, home_state(arm), lower).reasons)

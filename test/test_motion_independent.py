@@ -61,9 +61,7 @@ def bounds() -> Bounds:
     )
 
 
-def check(
-    bounds: Bounds, start: np.ndarray, q: np.ndarray, v: np.ndarray, a: np.ndarray, share: float
-) -> None:
+def check(bounds: Bounds, start: np.ndarray, q: np.ndarray, v: np.ndarray, a: np.ndarray, share: float) -> None:
     """Check a motion sampled every DT from rest at `start` (J,); `share` of each rate limit may be used."""
     columns = q.shape[1]
     assert (q >= bounds.lower[:columns] - 1e-9).all() and (q <= bounds.upper[:columns] + 1e-9).all()
@@ -144,9 +142,7 @@ def test_straight_lines(bounds: Bounds, batch: int) -> None:
         checked += 1
         share = rng.uniform(0.1, 1.0)
         timed = time_along_path(waypoints[0], arm.limits, share, DT)
-        check(
-            bounds, waypoints[0][0], timed.positions[1:], timed.velocities[1:], timed.accelerations[1:], share
-        )
+        check(bounds, waypoints[0][0], timed.positions[1:], timed.velocities[1:], timed.accelerations[1:], share)
         for row in timed.positions[:: max(1, len(timed.positions) // 4)]:
             along = (walk_forward(row)[:3, 3] - begin[:3, 3]) @ way / np.linalg.norm(way)
             on_line = begin[:3, 3] + along * way / np.linalg.norm(way)

@@ -112,9 +112,7 @@ def test_an_obstacle_in_the_straight_way_is_gone_around(arm: Arm) -> None:
     index = at(low, low.phases["approach"][1])
     start = RobotState(arm.joint_names, low.arm.positions[index], HAND_NAMES, low.hand.positions[index])
     wall = object_points(np.array([0.45, 0.03]))
-    scene = dataclasses.replace(
-        world(goal), object_points=np.concatenate([object_points(goal), wall * [1, 1, 2.5]])
-    )
+    scene = dataclasses.replace(world(goal), object_points=np.concatenate([object_points(goal), wall * [1, 1, 2.5]]))
     found = plan_motion(arm, hand_limits(), start, top_down(goal), scene)
     assert check_trajectory(found, arm, hand_limits(), start, scene).ok
     stops = np.abs(found.arm.velocities[: at(found, found.phases["transit"][1])]).max(axis=1) == 0.0

@@ -26,9 +26,7 @@ def arm() -> Arm:
 
 @cache
 def good() -> RobotTrajectory:
-    return plan_motion(
-        arm(), hand_limits(), home_state(arm()), top_down(CENTRE), world(CENTRE), speed_scale=0.5
-    )
+    return plan_motion(arm(), hand_limits(), home_state(arm()), top_down(CENTRE), world(CENTRE), speed_scale=0.5)
 
 
 def judge(trajectory: RobotTrajectory, **changes: object) -> Verdict:

@@ -73,14 +73,11 @@ def test_sqlite_bag_is_read(tmp_path: Path):
         Writer(tmp_path / "sqlite", version=8, storage_plugin=StoragePlugin.SQLITE3) as writer,
     ):
         made = {
-            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=reader.typestore)
-            for c in reader.connections
+            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=reader.typestore) for c in reader.connections
         }
         for connection, time, raw in reader.messages():
             writer.write(made[connection.topic], time, raw)
-    assert np.array_equal(
-        load_cloud(tmp_path / "sqlite").valid_points(), load_cloud(tmp_path / "bag").valid_points()
-    )
+    assert np.array_equal(load_cloud(tmp_path / "sqlite").valid_points(), load_cloud(tmp_path / "bag").valid_points())
 
 
 @pytest.mark.parametrize("name", CAPTURES)

@@ -47,9 +47,7 @@ def layouts(draw: st.DrawFn) -> dict:
         "color_type": draw(st.sampled_from([FLOAT32, UINT32])),
         "row_padding": draw(st.integers(0, 9)),
         "size": draw(st.tuples(st.integers(1, 5), st.integers(1, 7))),
-        "container": draw(
-            st.sampled_from([bytes, bytearray, list, lambda b: array.array("B", b), np.frombuffer])
-        ),
+        "container": draw(st.sampled_from([bytes, bytearray, list, lambda b: array.array("B", b), np.frombuffer])),
         "seed": draw(st.integers(0, 1000)),
     }
 

@@ -38,9 +38,7 @@ def test_noise_grows_with_the_square_of_depth():
         assert np.nanmean(depth) == np.float32(height).round(3) or abs(np.nanmean(depth) - height) < 5e-4
     noise = DepthNoise()
     for height, found in spread.items():
-        expected = np.hypot(
-            noise.axial_floor + noise.axial_quadratic * height**2, noise.quantum / np.sqrt(12)
-        )
+        expected = np.hypot(noise.axial_floor + noise.axial_quadratic * height**2, noise.quantum / np.sqrt(12))
         assert abs(found / expected - 1) < 0.15
 
 

@@ -113,9 +113,7 @@ def test_full_size_clouds_arrive_best_effort_through_shared_memory() -> None:
     client = Client(domain_id)
     heard: list[bytes] = []
     points = "/camera/camera/depth/color/points"
-    client.node.create_subscription(
-        PointCloud2, "/points", heard.append, profile(5, reliable=False), raw=True
-    )
+    client.node.create_subscription(PointCloud2, "/points", heard.append, profile(5, reliable=False), raw=True)
     client.heard["/maskdex/report"] = []
     options = ("--topics", points, "--remap", points, "points", "--wait-for", "points", "--loop", "3")
     try:
@@ -133,9 +131,7 @@ def test_full_size_clouds_arrive_best_effort_through_shared_memory() -> None:
 def test_command_line_errors_are_one_line_and_an_exit_code(
     arguments: tuple[str, ...], code: int, expected: str
 ) -> None:
-    with process(
-        player_command(Path(arguments[0]), *arguments[1:]), ros_environment(free_domain_id())
-    ) as child:
+    with process(player_command(Path(arguments[0]), *arguments[1:]), ros_environment(free_domain_id())) as child:
         assert child.wait(15) == code
         log = child.stdout.read() if child.stdout else ""
     assert expected in log

@@ -62,9 +62,7 @@ def test_pose_there_and_back_is_the_same_transform(quaternion: tuple[float, ...]
     np.testing.assert_allclose(back, transform, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "quaternion", [(0.0, 0.0, 0.0, 0.0), (1.0, 1.0, 0.0, 0.0), (math.nan, 0.0, 0.0, 1.0)]
-)
+@pytest.mark.parametrize("quaternion", [(0.0, 0.0, 0.0, 0.0), (1.0, 1.0, 0.0, 0.0), (math.nan, 0.0, 0.0, 1.0)])
 def test_a_quaternion_that_is_no_rotation_is_refused(quaternion: tuple[float, ...]) -> None:
     with pytest.raises(CloudError, match="base_from_camera"):
         transform_from_parts((0.0, 0.0, 0.0), quaternion, "base_from_camera")
@@ -119,9 +117,7 @@ def test_markers_show_every_candidate_with_its_reason_and_poses_only_the_safe_on
         FakeCandidate(np.eye(4), 0.4, "rejected", "out of reach"),
         FakeCandidate(np.eye(4), 0.3, "untried", ""),
     ]
-    markers = plan_markers(
-        candidates, {"tip": np.zeros((4, 3)), "palm": [1.0, 2.0, 3.0]}, "base", Time()
-    ).markers
+    markers = plan_markers(candidates, {"tip": np.zeros((4, 3)), "palm": [1.0, 2.0, 3.0]}, "base", Time()).markers
     assert markers[0].action == markers[0].DELETEALL
     assert [marker.text for marker in markers if marker.ns == "verdicts"] == [
         "1: 0.90",

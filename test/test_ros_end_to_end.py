@@ -64,9 +64,7 @@ def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
 
 def plan_from_measured_joints_and_execute(client: Client, report: dict) -> None:
     parts = [report["trajectory"][part] for part in ("arm", "hand")]
-    client.stand_at(
-        {n: q for part in parts for n, q in zip(part["joint_names"], part["positions"][0], strict=True)}
-    )
+    client.stand_at({n: q for part in parts for n, q in zip(part["joint_names"], part["positions"][0], strict=True)})
     planned = client.trigger("plan", timeout=60.0)
     if not planned.success:
         return

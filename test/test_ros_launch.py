@@ -15,19 +15,13 @@ LAUNCH_FILES = sorted((CHECKOUT / "launch").glob("*.launch.py"))
 
 def constants(path: Path) -> list[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def declared(path: Path) -> dict[str, tuple[str | None, str]]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ARGUMENTS":
-            return {
-                name: (default, description) for name, default, description in ast.literal_eval(node.value)
-            }
+            return {name: (default, description) for name, default, description in ast.literal_eval(node.value)}
     raise LookupError(path)
 
 
@@ -49,9 +43,7 @@ def test_every_shipped_file_it_names_exists(path: Path) -> None:
     names = [text for text in constants(path) if text.endswith((".yaml", ".xml", ".rviz", ".launch.py"))]
     assert names
     for name in names:
-        assert (
-            " " in name or list(CHECKOUT.glob(f"config/**/{name}")) or (CHECKOUT / "launch" / name).is_file()
-        ), name
+        assert " " in name or list(CHECKOUT.glob(f"config/**/{name}")) or (CHECKOUT / "launch" / name).is_file(), name
 
 
 def test_executables_and_parameters_of_the_launch_files_exist() -> None:
@@ -80,9 +72,7 @@ def test_launch_file_loads(path: Path) -> None:
 
 
 def test_rviz_shows_the_topics_the_node_publishes() -> None:
-    displays = yaml.safe_load((CHECKOUT / "config" / "rviz" / "maskdex.rviz").read_text())[
-        "Visualization Manager"
-    ]
+    displays = yaml.safe_load((CHECKOUT / "config" / "rviz" / "maskdex.rviz").read_text())["Visualization Manager"]
     topics = {display["Topic"]["Value"] for display in displays["Displays"] if "Topic" in display}
     assert {"/maskdex/markers", "/maskdex/object_points", "/maskdex/grasp_poses"} <= topics
     assert displays["Global Options"]["Fixed Frame"] == "link_base"

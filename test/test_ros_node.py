@@ -71,9 +71,7 @@ def test_lifecycle_from_configure_to_shutdown() -> None:
         assert len(client.heard["/maskdex/grasp_poses"][0].poses) == 1
         client.set_parameters(edit__parts=["ring"])
         assert client.trigger("resample").success
-        client.spin_until(
-            lambda: client.reports()[-1].get("resampled") == ["ring"], what="the resampled plan"
-        )
+        client.spin_until(lambda: client.reports()[-1].get("resampled") == ["ring"], what="the resampled plan")
         assert client.change_state("deactivate")
         assert not client.trigger("resample").success
         assert client.change_state("cleanup")
@@ -157,9 +155,7 @@ def test_busy_is_an_answer_and_cancel_frees_the_planner(node: Client) -> None:
     assert "busy with 'slow work'" in node.wait(first).message
     waiting = node.trigger_async("cancel")
     assert node.wait(waiting).success
-    node.spin_until(
-        lambda: node.reports() and "cancelled" in node.reports()[-1]["reason"], what="the cancellation"
-    )
+    node.spin_until(lambda: node.reports() and "cancelled" in node.reports()[-1]["reason"], what="the cancellation")
     assert "nothing to cancel" in node.trigger("cancel").message
     assert node.next_report(lambda: node.say("pick up the mug"))["status"] == "ok"
 

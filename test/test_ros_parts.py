@@ -108,9 +108,7 @@ def test_inputs_know_the_age_of_the_cloud() -> None:
     assert inputs.cloud_age is None
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("", "empty"), (" \n\t", "empty"), ("x" * 1001, "1001 characters")]
-)
+@pytest.mark.parametrize(("text", "expected"), [("", "empty"), (" \n\t", "empty"), ("x" * 1001, "1001 characters")])
 def test_texts_out_of_bounds_are_refused(text: str, expected: str) -> None:
     with pytest.raises(TextError, match=expected):
         check_text(text)
@@ -130,9 +128,7 @@ def test_a_failure_report_is_one_sentence_and_never_the_whole_text() -> None:
 
 class TestParameters:
     def test_shipped_yaml_holds_exactly_the_defaults(self) -> None:
-        shipped = yaml.safe_load((CHECKOUT / "config" / "grasp_node.yaml").read_text())["maskdex"][
-            "ros__parameters"
-        ]
+        shipped = yaml.safe_load((CHECKOUT / "config" / "grasp_node.yaml").read_text())["maskdex"]["ros__parameters"]
         flat = {}
         for key, value in shipped.items():
             nested = value if isinstance(value, dict) else {"": value}
@@ -224,9 +220,7 @@ class TestEnvironment:
                 "import rclpy; rclpy.init(); rclpy.create_node('n'); print('alive')",
             ]
             environment = ros_environment(free_domain_id(), base)
-            found = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=30, check=False
-            )
+            found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
             assert found.stdout.strip() == "alive", found.stderr
 
     def test_the_users_own_settings_win(self) -> None:

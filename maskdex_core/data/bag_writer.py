@@ -88,9 +88,7 @@ def _frame(types: Any, capture: Capture, time: int) -> dict[str, Any]:
 
     def image_of(encoding: str, pixels: NDArray[Any], step: int) -> Any:
         data = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1)
-        return image(
-            header=header, height=height, width=width, encoding=encoding, is_bigendian=0, step=step, data=data
-        )
+        return image(header=header, height=height, width=width, encoding=encoding, is_bigendian=0, step=step, data=data)
 
     return {
         "/camera/camera/color/image_raw": image_of("rgb8", capture.rgb, 3 * width),

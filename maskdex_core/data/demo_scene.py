@@ -49,9 +49,7 @@ def mug_mesh(
     ]
     body = trimesh.creation.revolve(np.array(outer + inner, dtype=float), sections=96)
     solid = trimesh.creation.revolve(np.array([*outer, [0, height]], dtype=float), sections=96)
-    ring = trimesh.creation.torus(
-        major_radius=0.028, minor_radius=0.0055, major_sections=64, minor_sections=24
-    )
+    ring = trimesh.creation.torus(major_radius=0.028, minor_radius=0.0055, major_sections=64, minor_sections=24)
     # The ring stands upright, a little taller than wide and flattened to a strap.
     turn = trimesh.transformations.rotation_matrix(np.pi / 2, (1, 0, 0))
     ring.apply_transform(turn)

@@ -104,9 +104,7 @@ def read_files(folder: Path) -> tuple[Table, dict[str, dict[str, np.ndarray]], d
     return check_table(table, len(content["info"]["joint_names"]), surfaces, str(folder)), surfaces, content
 
 
-def check_table(
-    table: Mapping[str, Sequence[Any]], joints: int, objects: Mapping[str, Any], where: str
-) -> Table:
+def check_table(table: Mapping[str, Sequence[Any]], joints: int, objects: Mapping[str, Any], where: str) -> Table:
     """Fill absent columns and check names, lengths and shapes.
 
     Raises:
@@ -191,9 +189,7 @@ def _write_surfaces(path: Path, objects: Mapping[str, Mapping[str, Any]]) -> dic
         normals = np.ascontiguousarray(entry.get("normals", np.zeros_like(points)), dtype=np.float32)
         parts = np.ascontiguousarray(entry.get("part_ids", np.zeros(len(points))), dtype=np.int64)
         if points.ndim != 2 or points.shape[1:] != (3,) or normals.shape != points.shape or not len(points):
-            raise DatasetError(
-                f"object {name!r}: points {points.shape} and normals {normals.shape} need (P, 3)"
-            )
+            raise DatasetError(f"object {name!r}: points {points.shape} and normals {normals.shape} need (P, 3)")
         if parts.shape != (len(points),):
             raise DatasetError(f"object {name!r}: part_ids {parts.shape} need ({len(points)},)")
         # Half precision is 0.1 mm at 20 cm; a set of hundreds of objects stays a few MB.
@@ -216,9 +212,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{folder / OBJECTS}: not a {FORMAT} dataset")
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise DatasetError(
-            f"dataset {str(folder)!r} has schema version {version}, this program reads {SCHEMA_VERSION}"
-        )
+        raise DatasetError(f"dataset {str(folder)!r} has schema version {version}, this program reads {SCHEMA_VERSION}")
     if not content.get("info", {}).get("joint_names"):
         raise DatasetError(f"{folder / OBJECTS}: lacks info.joint_names")
     return content

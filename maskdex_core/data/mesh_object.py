@@ -72,9 +72,7 @@ def load_mesh_object(path: str | Path, points: int = SURFACE_POINTS) -> MeshObje
     return mesh_object(mesh, path.stem, points, str(path))
 
 
-def mesh_object(
-    mesh: trimesh.Trimesh, name: str, points: int = SURFACE_POINTS, where: str = "mesh"
-) -> MeshObject:
+def mesh_object(mesh: trimesh.Trimesh, name: str, points: int = SURFACE_POINTS, where: str = "mesh") -> MeshObject:
     """Make a triangle mesh an object; see `load_mesh_object`.
 
     Raises:
@@ -95,9 +93,7 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     """
     kind = path.suffix.lower()
     if kind not in ACCEPTED:
-        raise MeshError(
-            f"{path}: kind {kind or 'without extension'!r} is unknown; accepted: {', '.join(ACCEPTED)}"
-        )
+        raise MeshError(f"{path}: kind {kind or 'without extension'!r} is unknown; accepted: {', '.join(ACCEPTED)}")
     try:
         if path.stat().st_size == 0:
             raise MeshError(f"{path}: the file is empty (0 bytes)")
@@ -136,9 +132,7 @@ def _checked(mesh: trimesh.Trimesh, where: str) -> trimesh.Trimesh:
     if not mesh.is_winding_consistent:
         raise MeshError(f"{where}: its triangles face both ways; reorient them, e.g. with MeshLab")
     if abs(mesh.volume) < MIN_VOLUME:
-        raise MeshError(
-            f"{where}: encloses {1e6 * abs(mesh.volume):.2g} cm³ (zero volume); a hand needs a solid"
-        )
+        raise MeshError(f"{where}: encloses {1e6 * abs(mesh.volume):.2g} cm³ (zero volume); a hand needs a solid")
     if mesh.volume < 0:
         log.info("%s: inside out; its triangles were turned around", where)
         mesh.invert()
@@ -209,9 +203,7 @@ def _ray_scene(body: trimesh.Trimesh) -> Any:
     import open3d
 
     scene: Any = open3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(
-        np.ascontiguousarray(body.vertices, np.float32), np.ascontiguousarray(body.faces, np.uint32)
-    )
+    scene.add_triangles(np.ascontiguousarray(body.vertices, np.float32), np.ascontiguousarray(body.faces, np.uint32))
     return scene
 
 

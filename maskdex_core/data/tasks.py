@@ -94,9 +94,7 @@ class TaskBook:
         """Return what a task asks on a family."""
         return self._rules[family][task]
 
-    def write(
-        self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator
-    ) -> list[str]:
+    def write(self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
         """Return `count` or more different texts for a grasp, over all of its tasks."""
         family = self.families[facts.family]
         lines = {

@@ -43,9 +43,7 @@ class GraspDecoder(nn.Module):
     upper: Tensor
     joint_row: Tensor
 
-    def __init__(
-        self, parts: int, dim: int, width: int, joint_part: Tensor, lower: Tensor, upper: Tensor
-    ) -> None:
+    def __init__(self, parts: int, dim: int, width: int, joint_part: Tensor, lower: Tensor, upper: Tensor) -> None:
         """Build the palm's decoder and one decoder a jointed part.
 
         Args:
@@ -72,9 +70,7 @@ class GraspDecoder(nn.Module):
         self.finger_middle = GroupedLinear(len(owners), hidden, hidden)
         self.finger_out = GroupedLinear(len(owners), hidden, slots)
 
-    def forward(
-        self, codes: Tensor, fingers_on: PalmPose | None = None, hold: Tensor | None = None
-    ) -> DecodedGrasp:
+    def forward(self, codes: Tensor, fingers_on: PalmPose | None = None, hold: Tensor | None = None) -> DecodedGrasp:
         """Decode codes.
 
         Args:

@@ -258,9 +258,7 @@ class GraspModel(nn.Module):
         predict = guided_predictor(
             self.transformer, conditional, self.condition.unconditional(count), settings.guidance
         )
-        return sample_tokens(
-            predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator
-        )
+        return sample_tokens(predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator)
 
     def _settings(
         self, steps: int | None, guidance: float | None, temperature: float | None, top_k: int | None
@@ -277,9 +275,7 @@ class GraspModel(nn.Module):
         cloud = torch.as_tensor(points).to(self.device, torch.float32)
         channels = self.config.transformer.object_channels
         if cloud.ndim != 2 or cloud.shape[1] < channels or cloud.shape[0] < 1:
-            raise CloudError(
-                f"object points have shape {tuple(cloud.shape)}, expected (P, {channels}) with P ≥ 1"
-            )
+            raise CloudError(f"object points have shape {tuple(cloud.shape)}, expected (P, {channels}) with P ≥ 1")
         if not bool(torch.isfinite(cloud).all()):
             raise CloudError("object points contain NaN or infinity")
         cloud = cloud[:, :channels]

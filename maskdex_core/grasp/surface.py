@@ -55,9 +55,7 @@ def part_selection(surface_part: Tensor, parts: int, total: int) -> Tensor:
     return torch.stack(chosen)
 
 
-def hand_points(
-    hand: HandSurface, selection: Tensor, joints: Tensor, rotation: Tensor, translation: Tensor
-) -> Tensor:
+def hand_points(hand: HandSurface, selection: Tensor, joints: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
     """Place the chosen skin points in the object frame, differentiably.
 
     Args:

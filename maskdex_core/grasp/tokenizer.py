@@ -49,9 +49,7 @@ class GraspTokenizer(nn.Module):
         self.low_precision = False  # training may ask for it; kinematics and codebooks stay float32
         parts = len(layout.part_names)
         self.encoder = GroupedPointNet(parts, 3, config.encoder_widths, config.code_dim)
-        self.quantizer = EmaQuantizer(
-            parts, config.codes, config.code_dim, config.ema_decay, config.dead_share
-        )
+        self.quantizer = EmaQuantizer(parts, config.codes, config.code_dim, config.ema_decay, config.dead_share)
         self.decoder = GraspDecoder(
             parts,
             config.code_dim,

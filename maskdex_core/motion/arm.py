@@ -94,12 +94,9 @@ class Arm:
         moving = [joint for joint in chain if joint.moves]
         if tuple(joint.name for joint in moving) != tuple(config.joints):
             expected = ", ".join(joint.name for joint in moving)
-            raise RobotError(
-                f"arm {config.name!r}: joints {', '.join(config.joints)}; the URDF has {expected}"
-            )
+            raise RobotError(f"arm {config.name!r}: joints {', '.join(config.joints)}; the URDF has {expected}")
         joints = [
-            from_mapping(JointConfig, values, f"arm {config.name!r}: {key}")
-            for key, values in config.joints.items()
+            from_mapping(JointConfig, values, f"arm {config.name!r}: {key}") for key, values in config.joints.items()
         ]
         for joint, ours in zip(moving, joints, strict=True):
             _check_not_wider(config.name, joint, ours)
@@ -191,10 +188,7 @@ def _check_not_wider(arm: str, joint: ChainJoint, ours: JointConfig) -> None:
         )
     if ours.velocity > joint.velocity + slack:
         raise RobotError(
-            f"arm {arm!r}: {joint.name} velocity {ours.velocity} rad/s is above "
-            f"the hardware's {joint.velocity} rad/s"
+            f"arm {arm!r}: {joint.name} velocity {ours.velocity} rad/s is above the hardware's {joint.velocity} rad/s"
         )
     if not ours.lower <= ours.home <= ours.upper:
-        raise RobotError(
-            f"arm {arm!r}: home of {joint.name} is {ours.home}, outside [{ours.lower}, {ours.upper}]"
-        )
+        raise RobotError(f"arm {arm!r}: home of {joint.name} is {ours.home}, outside [{ours.lower}, {ours.upper}]")

@@ -44,9 +44,7 @@ class HandSpheres:
     def rigid(cls, points: np.ndarray, radii: np.ndarray) -> HandSpheres:
         """Return a hand that keeps one shape: points (S, 3) m in the tip frame, radii (S,) m."""
         points = np.asarray(points, dtype=np.float64)
-        return cls(
-            np.asarray(radii, dtype=np.float64), lambda q: np.broadcast_to(points, (len(q), *points.shape))
-        )
+        return cls(np.asarray(radii, dtype=np.float64), lambda q: np.broadcast_to(points, (len(q), *points.shape)))
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ class World:
     def __post_init__(self) -> None:
         points = np.asarray(self.object_points, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-            raise RobotError(
-                f"world: object points of shape {points.shape}; expected (any, 3) finite numbers"
-            )
+            raise RobotError(f"world: object points of shape {points.shape}; expected (any, 3) finite numbers")
         object.__setattr__(self, "object_points", points)
 
     @cached_property
@@ -224,21 +220,15 @@ def point_segment_distance(point: np.ndarray, start: np.ndarray, end: np.ndarray
     return np.linalg.norm(point - start - share[..., None] * way, axis=-1)
 
 
-def segment_distance(
-    start_a: np.ndarray, end_a: np.ndarray, start_b: np.ndarray, end_b: np.ndarray
-) -> np.ndarray:
+def segment_distance(start_a: np.ndarray, end_a: np.ndarray, start_b: np.ndarray, end_b: np.ndarray) -> np.ndarray:
     """Return the distance between segments a and b, all (..., 3).
 
     The least distance of two segments lies either inside both, where both lines' feet fall inside, or at
     one of the four ends.
     """
     ends = np.minimum(
-        np.minimum(
-            point_segment_distance(start_a, start_b, end_b), point_segment_distance(end_a, start_b, end_b)
-        ),
-        np.minimum(
-            point_segment_distance(start_b, start_a, end_a), point_segment_distance(end_b, start_a, end_a)
-        ),
+        np.minimum(point_segment_distance(start_a, start_b, end_b), point_segment_distance(end_a, start_b, end_b)),
+        np.minimum(point_segment_distance(start_b, start_a, end_a), point_segment_distance(end_b, start_a, end_a)),
     )
     a, b, between = end_a - start_a, end_b - start_b, start_a - start_b
     aa, bb, ab = (a * a).sum(-1), (b * b).sum(-1), (a * b).sum(-1)

@@ -81,9 +81,7 @@ def collision_reasons(
     return [sentence for sentence in sentences if sentence]
 
 
-def workspace_reasons(
-    tip_positions: np.ndarray, workspace: np.ndarray, frame: str, times: np.ndarray
-) -> list[str]:
+def workspace_reasons(tip_positions: np.ndarray, workspace: np.ndarray, frame: str, times: np.ndarray) -> list[str]:
     """Return a sentence when tip positions (T, 3) m leave the box workspace (2, 3) m."""
     outside = np.maximum(workspace[0] - tip_positions, tip_positions - workspace[1])
     worst, axis = np.unravel_index(int(np.argmax(outside)), outside.shape)

@@ -226,9 +226,7 @@ def _within(arm: Arm, positions: np.ndarray, target: np.ndarray, settings: IkSet
     return near & (np.linalg.norm(error[:, 3:], axis=1) <= settings.rotation_tolerance)
 
 
-def _unwound(
-    positions: np.ndarray, reference: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> np.ndarray:
+def _unwound(positions: np.ndarray, reference: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Move joints by full turns towards the reference wherever their range allows it."""
     turns = np.round((reference - positions) / (2.0 * np.pi)) * 2.0 * np.pi
     moved = positions + turns

@@ -51,10 +51,7 @@ def densify(
     c5 = 6.0 * move - 3.0 * speed + bend / 2.0
     coefficients = np.stack([q0, v0, a0 / 2.0, c3, c4, c5])  # (6, T-1, J)
     u = np.linspace(0.0, 1.0, samples)
-    out = [
-        np.einsum("kp,ptj->tkj", _basis(samples, order), coefficients) / h[:, None] ** order
-        for order in range(4)
-    ]
+    out = [np.einsum("kp,ptj->tkj", _basis(samples, order), coefficients) / h[:, None] ** order for order in range(4)]
     return DenseMotion(times[:-1, None] + span[:, None] * u, *out)
 
 

@@ -199,9 +199,7 @@ def _repeat(hand: np.ndarray, arm: np.ndarray) -> np.ndarray:
     return np.broadcast_to(hand, (len(arm), len(hand)))
 
 
-def _timed(
-    task: _Task, stations: list[np.ndarray], approach: np.ndarray, lift: np.ndarray
-) -> RobotTrajectory:
+def _timed(task: _Task, stations: list[np.ndarray], approach: np.ndarray, lift: np.ndarray) -> RobotTrajectory:
     """Time all phases leg by leg, each from rest to rest, and join them on one time axis."""
     targets = task.targets
     legs: dict[str, list[TimedPath]] = {TRANSIT: [], APPROACH: [], CLOSE: [], LIFT: []}

@@ -42,16 +42,10 @@ def ordered_state(
     return ordered[0], ordered[1]
 
 
-def _part(
-    what: str, names: tuple[str, ...], positions: np.ndarray, limits: JointLimits, tolerance: float
-) -> list[str]:
+def _part(what: str, names: tuple[str, ...], positions: np.ndarray, limits: JointLimits, tolerance: float) -> list[str]:
     by_name = dict(zip(names, positions, strict=True))
     known = ", ".join(limits.names)
-    reasons = [
-        f"start: {what} joint {name!r} is unknown; known: {known}"
-        for name in names
-        if name not in limits.names
-    ]
+    reasons = [f"start: {what} joint {name!r} is unknown; known: {known}" for name in names if name not in limits.names]
     for name, lower, upper in zip(limits.names, limits.lower, limits.upper, strict=True):
         if name not in by_name:
             reasons.append(f"start: {what} joint {name!r} is missing from the robot state; expected {known}")
@@ -62,7 +56,5 @@ def _part(
                 f"start: {what} joint {name!r} is at {value}; expected a number in [{lower:.4f}, {upper:.4f}]"
             )
         elif not lower - tolerance <= value <= upper + tolerance:
-            reasons.append(
-                f"start: {what} joint {name!r} is at {value:.4f} rad, outside [{lower:.4f}, {upper:.4f}]"
-            )
+            reasons.append(f"start: {what} joint {name!r} is at {value:.4f} rad, outside [{lower:.4f}, {upper:.4f}]")
     return reasons

@@ -126,9 +126,7 @@ def _check(speed_scale: float, dt: float, positions: np.ndarray, limits: JointLi
         raise RobotError(f"path of {', '.join(bad)} is not finite")
 
 
-def _timed(
-    path: PathDerivatives, goal: np.ndarray, limits: JointLimits, speed_scale: float, dt: float
-) -> TimedPath:
+def _timed(path: PathDerivatives, goal: np.ndarray, limits: JointLimits, speed_scale: float, dt: float) -> TimedPath:
     rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) * (speed_scale * HEADROOM)  # (3, J)
     profile = _unit_profile(path, rates)
     steps = max(1, int(np.ceil(profile.duration / dt)))

@@ -61,9 +61,7 @@ class JointLimits:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _names(self.names, "joint limit names"))
         for key in ("lower", "upper", "velocity", "acceleration", "jerk"):
-            object.__setattr__(
-                self, key, _array(getattr(self, key), (len(self.names),), f"joint limits: {key}")
-            )
+            object.__setattr__(self, key, _array(getattr(self, key), (len(self.names),), f"joint limits: {key}"))
         for key in ("velocity", "acceleration", "jerk"):
             for name, value in zip(self.names, getattr(self, key), strict=True):
                 if not (np.isfinite(value) and value > 0.0):
@@ -162,9 +160,7 @@ class JointTrajectory:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, for JSON."""
-        arrays = {
-            key: getattr(self, key).tolist() for key in ("times", "positions", "velocities", "accelerations")
-        }
+        arrays = {key: getattr(self, key).tolist() for key in ("times", "positions", "velocities", "accelerations")}
         return {"joint_names": list(self.joint_names), **arrays}
 
 

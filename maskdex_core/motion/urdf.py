@@ -63,10 +63,7 @@ def read_chain(path: Path, base: str, tip: str) -> tuple[list[ChainJoint], list[
         link = _link(by_child[link], "parent")
     on_chain = {base, *(joint.child for joint in chain)}
     capsules = [
-        capsule
-        for element in root.findall("link")
-        if element.get("name") in on_chain
-        for capsule in _capsules(element)
+        capsule for element in root.findall("link") if element.get("name") in on_chain for capsule in _capsules(element)
     ]
     return chain, capsules
 
@@ -138,8 +135,6 @@ def origin_transform(origin: ElementTree.Element | None) -> np.ndarray:
     return transform
 
 
-def _numbers(
-    element: ElementTree.Element | None, key: str, default: tuple[float, float, float]
-) -> np.ndarray:
+def _numbers(element: ElementTree.Element | None, key: str, default: tuple[float, float, float]) -> np.ndarray:
     text = None if element is None else element.get(key)
     return np.array(default if text is None else [float(value) for value in text.split()])

@@ -114,9 +114,7 @@ def _finite(what: str, motion: JointTrajectory) -> list[str]:
     for key in ("times", "positions", "velocities", "accelerations"):
         values = getattr(motion, key)
         if not np.isfinite(values).all():
-            return [
-                f"finite: {what} {key} hold {int((~np.isfinite(values)).sum())} values that are not numbers"
-            ]
+            return [f"finite: {what} {key} hold {int((~np.isfinite(values)).sum())} values that are not numbers"]
     return []
 
 
@@ -142,11 +140,7 @@ def _phases(trajectory: RobotTrajectory) -> list[str]:
         return []
     edges = [edge for name in PHASES if name in spans for edge in spans[name]]
     expected = [0.0, *(edge for edge in edges[2::2] for _ in (0, 1)), trajectory.duration]
-    if (
-        len(edges) != len(expected)
-        or not np.allclose(edges, expected, atol=1e-6)
-        or np.any(np.diff(edges) < 0)
-    ):
+    if len(edges) != len(expected) or not np.allclose(edges, expected, atol=1e-6) or np.any(np.diff(edges) < 0):
         return [f"phases: {spans} do not follow each other from 0 to {trajectory.duration} s"]
     return []
 

@@ -66,9 +66,7 @@ class Cloud:
     def _check_content(self) -> None:
         valid = int(np.count_nonzero(self.valid_mask))
         if valid == 0:
-            raise CloudError(
-                f"cloud has {len(self.points)} points and none is valid (all NaN, infinite or zero)"
-            )
+            raise CloudError(f"cloud has {len(self.points)} points and none is valid (all NaN, infinite or zero)")
         if valid < MIN_VALID_POINTS:
             raise CloudError(f"cloud has {valid} valid points; at least {MIN_VALID_POINTS} are needed")
         sample = self.valid_points()[:: max(1, valid // 2000)]

@@ -55,9 +55,7 @@ def voxel_groups(points: NDArray[np.floating], voxel: float) -> tuple[NDArray[np
     return first, inverse
 
 
-def cell_means(
-    values: NDArray[np.floating], inverse: NDArray[np.intp], count: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def cell_means(values: NDArray[np.floating], inverse: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the (V, D) mean of (N, D) values in each voxel."""
     sums = [np.bincount(inverse, weights=values[:, k], minlength=len(count)) for k in range(values.shape[1])]
     return np.stack(sums, axis=1) / count[:, None]
@@ -194,9 +192,7 @@ def _hides(front: NDArray[np.float64], back: NDArray[np.float64], viewpoint: NDA
     return bool(behind and np.mean((angle > low) & (angle < high)) > 0.3)
 
 
-def _share_inside(
-    hull_points: NDArray[np.float64], points: NDArray[np.float64], config: ClusterConfig
-) -> float:
+def _share_inside(hull_points: NDArray[np.float64], points: NDArray[np.float64], config: ClusterConfig) -> float:
     """Return the share of points whose footprint lies within the outline of `hull_points`."""
     try:
         equations = ConvexHull(hull_points[:, :2], qhull_options="QJ").equations  # (E, 3)

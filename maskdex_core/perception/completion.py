@@ -51,9 +51,7 @@ class ClosedGeometry:
         return _interpolate(self.sdf, (np.asarray(points) - self.origin) / self.spacing)
 
 
-def close_geometry(
-    scene: Scene, spacing: float = 0.004, margin: float = 0.03, wall: float = 0.005
-) -> ClosedGeometry:
+def close_geometry(scene: Scene, spacing: float = 0.004, margin: float = 0.03, wall: float = 0.005) -> ClosedGeometry:
     """Close the object of a scene.
 
     Args:
@@ -92,9 +90,7 @@ def _grid(
     count = np.ceil((high - low + 2 * margin) / spacing).astype(int) + 1
     if count.prod() > MAX_VOXELS:
         size = " x ".join(f"{length:.2f}" for length in high - low)
-        raise CloudError(
-            f"object of {size} m needs {count.prod()} voxels of {spacing} m; at most {MAX_VOXELS}"
-        )
+        raise CloudError(f"object of {size} m needs {count.prod()} voxels of {spacing} m; at most {MAX_VOXELS}")
     return low - margin, (int(count[0]), int(count[1]), int(count[2]))
 
 
@@ -134,9 +130,7 @@ def _half_turned(scene: Scene, view: RangeView, agreement: float = 0.92) -> NDAr
     return seen
 
 
-def _hull_distance(
-    scene: Scene, seen: NDArray[np.float64], centers: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _hull_distance(scene: Scene, seen: NDArray[np.float64], centers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the signed distance (exact inside, a lower bound outside) to the hull on the table."""
     plane = scene.table_plane
     heights = seen @ plane[:3] + plane[3]
@@ -159,9 +153,7 @@ def _distinct_directions(hull: ConvexHull, step: float = 0.2) -> NDArray[np.floa
     """Return (F, 3) unit facet normals, those nearly parallel joined by area (noise splits flat faces)."""
     normals = hull.equations[:, :3]
     triangles = hull.points[hull.simplices]
-    area = np.linalg.norm(
-        np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1
-    )
+    area = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1)
     _, group = np.unique(np.round(normals / step).astype(int), axis=0, return_inverse=True)
     group = group.reshape(-1)
     joined = np.stack([np.bincount(group, weights=area * normals[:, k]) for k in range(3)], axis=1)
@@ -220,9 +212,7 @@ def _near_points(
     return np.asarray(ndimage.binary_dilation(visible, np.ones((3, 3, 3), bool)), dtype=bool)
 
 
-def surface_points(
-    closed: ClosedGeometry, n: int, seed: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def surface_points(closed: ClosedGeometry, n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sample the surface of a closed object.
 
     Points start on the grid edges the surface crosses (nearly uniform by area) and slide along the

@@ -106,9 +106,7 @@ def _cloud_from_arrays(values: Mapping[str, NDArray[Any]], found: str) -> Cloud:
         raise CloudError(f"expected `points`, or `depth_mm` (or `depth`) and `K`; found: {found}")
     depth = values[depth_key]
     if depth.ndim != 2 or depth.dtype.kind not in "uif":
-        raise CloudError(
-            f"{depth_key} has shape {depth.shape} and type {depth.dtype}; expected (H, W) numbers"
-        )
+        raise CloudError(f"{depth_key} has shape {depth.shape} and type {depth.dtype}; expected (H, W) numbers")
     if depth.size > MAX_POINTS:
         raise CloudError(f"{depth_key} has {depth.size} pixels; at most {MAX_POINTS} are accepted")
     if depth_key == "depth_mm" or depth.dtype.kind in "ui":
@@ -130,16 +128,8 @@ def points_from_depth(depth: NDArray[Any], K: NDArray[Any]) -> NDArray[np.float3
         CloudError: when K is not a pinhole matrix.
     """
     K = np.asarray(K)
-    if (
-        K.shape != (3, 3)
-        or K.dtype.kind not in "fiu"
-        or not np.isfinite(K).all()
-        or K[0, 0] <= 0
-        or K[1, 1] <= 0
-    ):
-        raise CloudError(
-            f"K has shape {K.shape}; expected a (3, 3) pinhole matrix with positive focal lengths"
-        )
+    if K.shape != (3, 3) or K.dtype.kind not in "fiu" or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        raise CloudError(f"K has shape {K.shape}; expected a (3, 3) pinhole matrix with positive focal lengths")
     height, width = depth.shape
     z = np.where(depth > 0, depth, np.nan).astype(np.float32)
     points = np.empty((height, width, 3), np.float32)
@@ -170,9 +160,7 @@ def _load_mesh_cloud(path: Path) -> Cloud:
     points = np.asarray(loaded.points)
     if len(points) != promised:
         kind = path.suffix[1:].upper()
-        raise CloudError(
-            f"damaged {kind} file: it promises {promised} points and {len(points)} could be read"
-        )
+        raise CloudError(f"damaged {kind} file: it promises {promised} points and {len(points)} could be read")
     return Cloud(points, np.asarray(loaded.colors) if loaded.has_colors() else None)
 
 

@@ -86,9 +86,7 @@ def _checked_layout(message: Any) -> _Layout:
     # An unorganised cloud is one row; publishers often leave its row_step unset.
     row_step = width * point_step if height == 1 else int(message.row_step)
     if row_step < width * point_step:
-        raise CloudError(
-            f"PointCloud2 row_step {row_step} is shorter than width {width} x point_step {point_step}"
-        )
+        raise CloudError(f"PointCloud2 row_step {row_step} is shorter than width {width} x point_step {point_step}")
     return _Layout(height, width, point_step, row_step, ">" if message.is_bigendian else "<")
 
 
@@ -117,14 +115,10 @@ def _checked_field(field: Any, layout: _Layout, allowed: tuple[int, ...]) -> str
     code = int(field.datatype)
     if code not in allowed:
         names = " or ".join(TYPE_NAMES[key] for key in allowed)
-        raise CloudError(
-            f"PointCloud2 field {field.name!r} has type {TYPE_NAMES.get(code, code)}; expected {names}"
-        )
+        raise CloudError(f"PointCloud2 field {field.name!r} has type {TYPE_NAMES.get(code, code)}; expected {names}")
     end = int(field.offset) + np.dtype(TYPE_CODES[code]).itemsize
     if end > layout.point_step:
-        raise CloudError(
-            f"PointCloud2 field {field.name!r} ends at byte {end}, beyond point_step {layout.point_step}"
-        )
+        raise CloudError(f"PointCloud2 field {field.name!r} ends at byte {end}, beyond point_step {layout.point_step}")
     return layout.order + TYPE_CODES[code]
 
 

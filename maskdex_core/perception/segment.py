@@ -80,9 +80,7 @@ class Scene:
         return self.object_points.max(axis=0) - self.object_points.min(axis=0)
 
 
-def segment(
-    cloud: Cloud, object_near: Sequence[float] | None = None, config: SegmentConfig | None = None
-) -> Scene:
+def segment(cloud: Cloud, object_near: Sequence[float] | None = None, config: SegmentConfig | None = None) -> Scene:
     """Find the table and the object on it.
 
     Args:
@@ -130,9 +128,7 @@ def assumed_base(table: TablePlane) -> NDArray[np.float64]:
 def _checked_near(values: Sequence[float]) -> NDArray[np.float64]:
     near = np.asarray(values, dtype=np.float64)
     if near.shape != (3,) or not np.isfinite(near).all():
-        raise CloudError(
-            f"object_near is {list(values)}; expected three finite numbers x y z in base (metres)"
-        )
+        raise CloudError(f"object_near is {list(values)}; expected three finite numbers x y z in base (metres)")
     return near
 
 

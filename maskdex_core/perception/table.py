@@ -72,9 +72,7 @@ def find_table(
     """
     config = config or TableConfig()
     rng = np.random.default_rng(0)
-    sample = points[rng.choice(len(points), min(config.sample, len(points)), replace=False)].astype(
-        np.float64
-    )
+    sample = points[rng.choice(len(points), min(config.sample, len(points)), replace=False)].astype(np.float64)
     axis = OPTICAL_UP if up is None else up
     limit = np.cos(config.max_tilt_assumed if up is None else config.max_tilt_known)
     remaining, found = sample, []
@@ -151,9 +149,7 @@ def _choose(found: list[tuple[NDArray[np.float64], float, int]]) -> tuple[NDArra
     return normal, offset
 
 
-def _refined(
-    points: NDArray[np.float32], normal: NDArray[np.float64], offset: float, tolerance: float
-) -> TablePlane:
+def _refined(points: NDArray[np.float32], normal: NDArray[np.float64], offset: float, tolerance: float) -> TablePlane:
     """Refit on all points, then measure the noise."""
     thinned = points[:: max(1, len(points) // 40000)]
     for band in (tolerance, 0.7 * tolerance):

@@ -56,9 +56,7 @@ class HoldResult:
 class HoldTest:
     """One compiled model for a hand and an object; the palm is the world, the object is placed."""
 
-    def __init__(
-        self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION
-    ) -> None:
+    def __init__(self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION) -> None:
         import mujoco
 
         self._mujoco = mujoco

@@ -64,9 +64,5 @@ class Robot:
     def hand_points(self, joints: np.ndarray, base_from_palm: np.ndarray) -> np.ndarray:
         """Return the hand's skin (2000, 3) m in base."""
         with torch.no_grad():
-            local = (
-                self.hand.surface_points(torch.as_tensor(joints, dtype=torch.float32)[None])[0]
-                .double()
-                .numpy()
-            )
+            local = self.hand.surface_points(torch.as_tensor(joints, dtype=torch.float32)[None])[0].double().numpy()
         return local @ base_from_palm[:3, :3].T + base_from_palm[:3, 3]

@@ -30,9 +30,7 @@ def approach_direction(scene: HandOnObject, open_hand: HandPose, distance: float
     local = torch.stack([fingers, palmar, F.normalize(fingers + palmar, dim=0)])  # (D, 3)
     down = torch.tensor([0.0, 0.0, -1.0]).expand(len(open_hand), 1, 3)
     options = torch.cat([torch.einsum("bij,dj->bdi", open_hand.rotation, local), down], 1)
-    costs = torch.stack(
-        [_way_cost(scene, open_hand, options[:, i], distance) for i in range(options.shape[1])], 1
-    )
+    costs = torch.stack([_way_cost(scene, open_hand, options[:, i], distance) for i in range(options.shape[1])], 1)
     best = costs.argmin(1)
     rows = torch.arange(len(open_hand))
     return options[rows, best], costs[rows, best]

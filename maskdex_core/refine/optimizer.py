@@ -127,8 +127,6 @@ def _step(now: Residuals, damping: Tensor, weight: Tensor, free: Tensor, config:
     normal = rows.transpose(1, 2) @ rows + damping[:, None, None] * torch.diag(weight.square())
     step = -torch.linalg.solve(normal, (rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)) * free
     joints = len(weight) - 6
-    largest = torch.tensor(
-        [config.largest_bend] * joints + [config.largest_turn] * 3 + [config.largest_shift] * 3
-    )
+    largest = torch.tensor([config.largest_bend] * joints + [config.largest_turn] * 3 + [config.largest_shift] * 3)
     # Shorten the whole step rather than single entries: its direction is what was solved for.
     return step * (largest / step.abs().clamp(min=1e-9)).amin(-1, keepdim=True).clamp(max=1.0)

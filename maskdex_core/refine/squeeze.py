@@ -77,9 +77,7 @@ def flex_closing(scene: HandOnObject, pose: HandPose, offset: float) -> Tensor:
         local_point = (contacts.point - pose.translation[:, None]) @ pose.rotation
         jacobian = point_jacobian(hand, pose.joints, hand.contact_link_index, local_point)
         touching = (contacts.gap < 0.004).float()
-        inward = torch.einsum(
-            "bcx,bcxj->bj", -(contacts.normal @ pose.rotation) * touching[..., None], jacobian
-        )
+        inward = torch.einsum("bcx,bcxj->bj", -(contacts.normal @ pose.rotation) * touching[..., None], jacobian)
         return pose.joints + offset * torch.sign(inward) * (inward.abs() > 0.005)
 
 
@@ -122,9 +120,7 @@ def _cone_edges(normals: np.ndarray, friction: float) -> np.ndarray:
     return -normals[:, None] + friction * tangent
 
 
-def _back_off(
-    contacts: Contacts, normal: Tensor, jacobian: Tensor, joints: Tensor, config: SqueezeConfig
-) -> Tensor:
+def _back_off(contacts: Contacts, normal: Tensor, jacobian: Tensor, joints: Tensor, config: SqueezeConfig) -> Tensor:
     """Return q − Jᵀ(JJᵀ+λ)⁻¹c along the contact normals: every finger opens away from the object."""
     rows = torch.einsum("bcx,bcxj->bcj", normal, jacobian)  # (B, C, J)
     near = (contacts.gap < 2 * config.opening).float()

@@ -158,9 +158,7 @@ class TipGoal:
         def residuals(pose: HandPose, motion: HandMotion) -> Residuals:
             placed = pose.to_object(self.hand.place(self.hand.link_transforms(pose.joints), link, point))
             root = self.weight.sqrt() / scale
-            rows = [
-                motion.along(link, placed, axis.expand_as(placed)) * root[..., None] for axis in torch.eye(3)
-            ]
+            rows = [motion.along(link, placed, axis.expand_as(placed)) * root[..., None] for axis in torch.eye(3)]
             values = (placed - self.points) * root[..., None]
             return Residuals(values.transpose(1, 2).flatten(1), torch.cat(rows, 1))
 
@@ -198,9 +196,7 @@ def _active_links(target: HandModel, touch: Tensor, fingers: tuple[str, ...]) ->
     links = target.contact_link_index.tolist()
     active = torch.zeros(len(touch), len(links))
     for column, finger in enumerate(fingers):
-        outer = max(
-            links.index(link) for link in links if target.part_names[int(target.link_part[link])] == finger
-        )
+        outer = max(links.index(link) for link in links if target.part_names[int(target.link_part[link])] == finger)
         active[:, outer] = touch[:, column].float()
     # Two contacts at least, or nothing is held.
     short = active.sum(-1) < 2

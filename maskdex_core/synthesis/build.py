@@ -35,11 +35,7 @@ def build_shards(
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror})") from error
     wanted = [(family, seed) for seed in seeds for family in (families or FAMILIES)]
-    jobs = [
-        (folder, family, seed, config)
-        for family, seed in wanted
-        if not shard_path(folder, family, seed).exists()
-    ]
+    jobs = [(folder, family, seed, config) for family, seed in wanted if not shard_path(folder, family, seed).exists()]
     log.info("%d of %d objects to do", len(jobs), len(wanted))
     if workers == 1:
         for job in jobs:
@@ -96,8 +92,6 @@ def _to_json(grasp: MadeGrasp) -> dict:
 
 
 def _from_json(row: dict) -> MadeGrasp:
-    arrays = {
-        k: np.asarray(v, np.float64) for k, v in row.items() if k.startswith(("joints", "pre", "squ", "palm"))
-    }
+    arrays = {k: np.asarray(v, np.float64) for k, v in row.items() if k.startswith(("joints", "pre", "squ", "palm"))}
     return MadeGrasp(**{**row, **arrays, "contact_links": tuple(row["contact_links"]),
                         "contact_parts": tuple(row["contact_parts"])})  # fmt: skip

@@ -16,9 +16,7 @@ from maskdex_core.synthesis.grasp_types import GraspType, preshapes
 ROLLS = 8
 
 
-def antipodal_pairs(
-    target: ObjectModel, widest: float, part: int | None, rng: np.random.Generator
-) -> np.ndarray:
+def antipodal_pairs(target: ObjectModel, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
     """Return pairs (P, 2, 3) m of facing surface points no wider apart than `widest`.
 
     Args:
@@ -51,9 +49,7 @@ def start_poses(
     """Return `count` start configurations, each the least penetrating of eight rolls about its pair."""
     joints = preshapes(hand, grasp_type, count, generator)
     thumb, fingers = _pads(hand, grasp_type, joints)
-    pair = torch.as_tensor(pairs, dtype=torch.float32)[
-        torch.randint(len(pairs), (count,), generator=generator)
-    ]
+    pair = torch.as_tensor(pairs, dtype=torch.float32)[torch.randint(len(pairs), (count,), generator=generator)]
     hand_axis = F.normalize(fingers - thumb, dim=-1)
     object_axis = F.normalize(pair[:, 1] - pair[:, 0], dim=-1)
     # The palm's normal (−y) completes the hand's frame on the axis.

@@ -43,9 +43,7 @@ def load_clip(name: str, weights: str) -> CachedEncoder:
 
     def embed(texts: list[str]) -> Tensor:
         with torch.no_grad():
-            return torch.cat(
-                [model.encode_text(tokenizer(texts[i : i + BATCH])) for i in range(0, len(texts), BATCH)]
-            )
+            return torch.cat([model.encode_text(tokenizer(texts[i : i + BATCH])) for i in range(0, len(texts), BATCH)])
 
     return CachedEncoder(name, DIM, embed)
 
@@ -64,7 +62,5 @@ def _source(weights: str, open_clip) -> str:  # type: ignore[no-untyped-def]
         return str(path)
     tags = open_clip.list_pretrained_tags_by_model(ARCHITECTURE)
     if weights not in tags:
-        raise TextError(
-            f"CLIP weights {weights!r} are neither a local file nor a known tag: {', '.join(tags)}"
-        )
+        raise TextError(f"CLIP weights {weights!r} are neither a local file nor a known tag: {', '.join(tags)}")
     return weights

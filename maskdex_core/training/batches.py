@@ -59,9 +59,7 @@ class BatchMaker:
         surfaces = [data.objects[name] for name in data.object_names]
         self.counts = torch.tensor([len(surface.points) for surface in surfaces])
         self.starts = self.counts.cumsum(0) - self.counts
-        self.surface = torch.cat(
-            [torch.cat((surface.points, surface.normals), 1) for surface in surfaces]
-        )  # (ΣP, 6)
+        self.surface = torch.cat([torch.cat((surface.points, surface.normals), 1) for surface in surfaces])  # (ΣP, 6)
         self.centroids = torch.stack([surface.points.mean(0) for surface in surfaces])  # (O, 3)
 
     def __len__(self) -> int:

@@ -60,9 +60,7 @@ class StageConfig:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} {getattr(self, name)} is outside 0 to 1")
         if self.learning_rate <= 0.0 or self.clip_norm <= 0.0:
-            raise ConfigError(
-                f"learning_rate {self.learning_rate} and clip_norm {self.clip_norm} must be above 0"
-            )
+            raise ConfigError(f"learning_rate {self.learning_rate} and clip_norm {self.clip_norm} must be above 0")
 
     def total_steps(self, grasps: int) -> int:
         """Return the steps of the whole stage for a number of grasps."""
@@ -88,8 +86,6 @@ def load_experiment(name: str | Path) -> ExperimentConfig:
         folder = resource_path(Path("config") / "model")
         known = sorted(path.stem for path in folder.glob("*.yaml"))
         if name not in known:
-            raise ConfigError(
-                f"model configuration {name!r} is unknown; known: {', '.join(known)}, or a .yaml file"
-            )
+            raise ConfigError(f"model configuration {name!r} is unknown; known: {', '.join(known)}, or a .yaml file")
         return from_yaml(ExperimentConfig, folder / f"{name}.yaml")
     return from_yaml(ExperimentConfig, name)

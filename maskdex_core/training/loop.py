@@ -51,9 +51,7 @@ class Stage(Protocol):
 class TrainingRun:
     """Steps of one stage, its state file `state.safetensors` and its log `log.jsonl` in a folder."""
 
-    def __init__(
-        self, stage: Stage, folder: str | Path, total_steps: int, max_minutes: float | None = None
-    ) -> None:
+    def __init__(self, stage: Stage, folder: str | Path, total_steps: int, max_minutes: float | None = None) -> None:
         """Prepare a run.
 
         Args:
@@ -155,9 +153,7 @@ class TrainingRun:
             self.log_path.unlink()
         sums: dict[str, float] = {}
         count = 0
-        bar = tqdm(
-            total=self.total_steps, initial=self.step, desc=self.stage.name, disable=not sys.stderr.isatty()
-        )
+        bar = tqdm(total=self.total_steps, initial=self.step, desc=self.stage.name, disable=not sys.stderr.isatty())
         with bar:
             while self.progress < 1.0:
                 for name, value in self.advance().items():

@@ -82,18 +82,14 @@ class TransformerStage:
             return BatchMaker(data, names, config, points, size.object_channels), TextTable(data, encoder)
 
         self.batches, self.texts = prepare(train)
-        self.held_out, self.held_out_texts = (
-            (self.batches, self.texts) if held_out is None else prepare(held_out)
-        )
+        self.held_out, self.held_out_texts = (self.batches, self.texts) if held_out is None else prepare(held_out)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the mean negative log-likelihood of masked tokens of one augmented batch."""
         size, config = self.model.config.transformer, self.config
         rows = self.batches.draw(generator, config.batch)
         text = self.texts.draw(rows.row, generator)
-        mask = random_mask(
-            config.batch, self.model.tokenizer.parts, generator, (size.mask_low, size.mask_high)
-        )
+        mask = random_mask(config.batch, self.model.tokenizer.parts, generator, (size.mask_low, size.mask_high))
         drop = torch.rand(config.batch, generator=generator) < size.drop_condition
         tokens, palm = self._tokens(rows)
         mask = mask.to(self.device)
@@ -132,9 +128,7 @@ class TransformerStage:
         points = hand_points(self.hand, self.selection, rows.joints.to(self.device), *palm)
         return self.model.tokenizer.tokenize(points), palm
 
-    def _logits(
-        self, rows: GraspRows, text: Tensor, tokens: Tensor, mask: Tensor, drop: Tensor | None
-    ) -> Tensor:
+    def _logits(self, rows: GraspRows, text: Tensor, tokens: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
         if rows.points is None:
             raise DatasetError("stage 2 needs object points")
         points, text = rows.points.to(self.device), text.to(self.device)
@@ -142,9 +136,7 @@ class TransformerStage:
             conditions = self.model.condition(points, text, drop)
             return self.model.transformer(tokens, mask, conditions).float()
 
-    def _expectation(
-        self, logits: Tensor, tokens: Tensor, mask: Tensor, joints: Tensor, palm: PalmPose
-    ) -> Tensor:
+    def _expectation(self, logits: Tensor, tokens: Tensor, mask: Tensor, joints: Tensor, palm: PalmPose) -> Tensor:
         """Return the pose error of expected codes (MaskHand 3.3); known tokens keep their own code."""
         quantizer = self.model.tokenizer.quantizer
         soft = expected_codes(logits, quantizer.codebook)

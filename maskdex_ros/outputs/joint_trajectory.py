@@ -84,9 +84,7 @@ def _check_form(names: tuple[str, ...], times: Any, parts: list[Any]) -> None:
     for part, label in zip(parts, ("positions", "velocities", "accelerations"), strict=True):
         if part.shape != (len(times), len(names)):
             expected = (len(times), len(names))
-            raise RobotError(
-                f"trajectory of {names[0]}..: {label} have shape {part.shape}; expected {expected}"
-            )
+            raise RobotError(f"trajectory of {names[0]}..: {label} have shape {part.shape}; expected {expected}")
         if not np.isfinite(part).all():
             raise RobotError(f"trajectory of {names[0]}..: {label} hold a number that is not finite")
 
