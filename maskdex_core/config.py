@@ -70,7 +70,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    plain = isinstance(hint, type) and hint in (int, float, str, bool)
-    if plain and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    for plain in (int, float, str, bool):
+        # In Python True is an int; in a configuration it is a mistake.
+        if hint is plain and (not isinstance(value, plain) or (plain is int and isinstance(value, bool))):
+            raise ConfigError(f"{where}: expected {plain.__name__}, got {value!r}")
     return value

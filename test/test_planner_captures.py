@@ -1,4 +1,9 @@
-"""The planner on the five real captures: a grasp beside the object, and a decision."""
+"""The planner on the five real captures: a grasp beside the object, and a decision.
+
+Their pictures are left in `out/test/captures/` to be looked at.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ from maskdex_core import Planner
 from maskdex_core.perception.files import load_cloud
 from maskdex_core.planner import PlannerConfig
 
+PICTURES = Path(__file__).resolve().parent.parent / "out" / "test" / "captures"
 PALM_MIDDLE = np.array([0.0, 0.0, 0.055, 1.0])  # m, freedom_v2's root frame lies at its wrist
 
 
@@ -24,6 +30,8 @@ def planner():
 def test_a_real_capture_is_decided(planner, name):
     plan = planner.plan(load_cloud(real_capture(name) / "scene.npz"), "lift the object")
     decided(plan)
+    plan.save(PICTURES / name)
+    assert (PICTURES / name / "plan.png").stat().st_size > 50_000
     palm = (plan.candidates[plan.chosen].palm_pose @ PALM_MIDDLE)[:3]
     assert np.linalg.norm(palm - np.asarray(plan.scene.object_centroid)) <= 0.2  # m
     if plan.ok:

@@ -46,18 +46,24 @@ class Bench(TorchCommand):
         self.set_threads()
         from maskdex_core.benchmark import machine, table
 
-        rows = self._rows()
+        sizes: dict[str, dict[str, int]] = {}
+        rows = self._rows(sizes)
         facts = machine()
         if self.json:
-            print_json({**facts, "note": NOTE, "stages": [dataclasses.asdict(row) for row in rows]})
+            stages = [dataclasses.asdict(row) for row in rows]
+            print_json({**facts, "note": NOTE, "parameters": sizes, "stages": stages})
             return 0
         print(table(rows))
+        for name, counts in sizes.items():
+            parts = ", ".join(f"{part} {count / 1e6:.2f}" for part, count in counts.items() if part != "total")
+            print(f"{name}: {counts['total'] / 1e6:.2f} M parameters and codes ({parts})")
         print(f"{facts['threads']} thread(s), {facts['processor']}, torch {facts['torch']}, {facts['dtype']}")
         if self.model != "shipped":
             print(NOTE)
         return 0
 
-    def _rows(self) -> list[StageTime]:
+    def _rows(self, sizes: dict[str, dict[str, int]]) -> list[StageTime]:
+        """Return the measurements; put each model's parameter counts into `sizes`."""
         from maskdex_core.benchmark import paper_model, time_network, time_text
         from maskdex_core.grasp.model import GraspModel
 
@@ -68,6 +74,7 @@ class Bench(TorchCommand):
                 continue
             say(f"{name}: load")
             model = make()
+            sizes[name] = model.parameter_counts()
             say(f"{name}: text")
             rows.append(time_text(name, model, self.calls))
             for batch in self.batch:

@@ -11,6 +11,7 @@ than 1 cm in the object or in the hand itself fails.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transforms3d.quaternions import mat2quat
@@ -59,9 +60,9 @@ class HoldTest:
     def __init__(self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION) -> None:
         import mujoco
 
-        self._mujoco = mujoco
-        self._model = mujoco.MjModel.from_xml_string(_scene_xml(hand, target, friction))
-        self._data = mujoco.MjData(self._model)
+        self._mujoco: Any = mujoco  # its names are made at run time, out of a type checker's sight
+        self._model = self._mujoco.MjModel.from_xml_string(_scene_xml(hand, target, friction))
+        self._data = self._mujoco.MjData(self._model)
         order = [self._model.joint(name).qposadr[0] for name in hand.all_joint_names]
         self._joint_address = np.array(order)
         self._hand = hand

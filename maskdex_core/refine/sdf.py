@@ -38,7 +38,7 @@ class SdfGrid:
         """
         if not np.isfinite(values).all() or values.min() > 0:
             raise CloudError("the object has no inside: its signed distance field is never negative")
-        gradient = np.stack(np.gradient(values, spacing), 0)
+        gradient = np.stack([np.gradient(values, spacing, axis=axis) for axis in range(3)])
         gradient /= np.maximum(np.linalg.norm(gradient, axis=0, keepdims=True), 1e-6)
         stacked = np.concatenate([values[None], gradient]).astype(np.float32)
         field = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 2, 1)))[None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
@@ -125,13 +125,13 @@ def _contact_labels(
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return for each grasp the links that touch and the object part that each touches."""
     points, _, parts = target.sample_surface(4000)
-    tree = cKDTree(points)
+    tree = KDTree(points)
     with torch.no_grad():
         contacts = scene.contacts(pose)
     labels = []
     for gap, point in zip(contacts.gap.numpy(), contacts.point.numpy(), strict=True):
         touching = np.flatnonzero(gap < CONTACT_REACH)
-        _, nearest = tree.query(point[touching])
+        nearest = np.atleast_1d(tree.query(point[touching])[1])
         links = tuple(hand.spec.contact_links[index] for index in touching)
         labels.append((links, tuple(target.part_names[parts[index]] for index in nearest)))
     return labels

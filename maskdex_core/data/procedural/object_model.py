@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import ConvexHull, KDTree
 
 from maskdex_core.refine.sdf import SdfGrid
 
@@ -116,6 +116,6 @@ class ObjectModel:
         nodes = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
         surface, _, _ = self.sample_surface(30000)
         # Big leaves: most nodes are far away, and a far query visits many of them.
-        distance, _ = cKDTree(surface, leafsize=64).query(nodes, workers=1)
+        distance, _ = KDTree(surface, leafsize=64).query(nodes, workers=1)
         signed = np.where(self.inside_depth(nodes) < 0, -distance, distance)
         return SdfGrid.from_values(signed.reshape([len(a) for a in axes]), low, GRID_SPACING)

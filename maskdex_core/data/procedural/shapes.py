@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 SIDES = 20
 
@@ -48,10 +49,10 @@ def lathe_wall(radii: list[float], heights: list[float], thickness: float, sides
     return staves
 
 
-def rod(start: np.ndarray, end: np.ndarray, width: float, depth: float | None = None) -> np.ndarray:
+def rod(start: ArrayLike, end: ArrayLike, width: float, depth: float | None = None) -> np.ndarray:
     """Return an eight-sided bar from `start` to `end`, `width` × `depth` across."""
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    axis = (end - start) / np.linalg.norm(end - start)
+    begin, finish = np.asarray(start, float), np.asarray(end, float)
+    axis = (finish - begin) / np.linalg.norm(finish - begin)
     side = np.cross(axis, [0.0, 1.0, 0.0] if abs(axis[1]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     other = np.cross(axis, side)
@@ -59,7 +60,7 @@ def rod(start: np.ndarray, end: np.ndarray, width: float, depth: float | None = 
     scale = 1 / np.cos(np.pi / 8)
     ring = np.outer(np.cos(angle), side) * width / 2 * scale
     ring = ring + np.outer(np.sin(angle), other) * (depth or width) / 2 * scale
-    return np.concatenate([start + ring, end + ring])
+    return np.concatenate([begin + ring, finish + ring])
 
 
 def bent_rod(points: np.ndarray, width: float, depth: float | None = None) -> list[np.ndarray]:
