@@ -33,6 +33,10 @@ class MeshError(MaskdexError):
     """An object mesh that cannot be grasped."""
 
 
+class UrdfError(MaskdexError):
+    """A URDF file that cannot be read or used; hands and arms turn it into their own error."""
+
+
 class HandError(MaskdexError):
     """An unknown or inconsistent hand description."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from maskdex_core.errors import ConfigError, PlanCancelled, PlanRejected, RobotError
+from maskdex_core.errors import ConfigError, PlanCancelled, PlanRejected
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
@@ -22,9 +22,10 @@ from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.segment import Scene, segment
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.plan import Candidate, Plan
-from maskdex_core.planning.proposals import Proposals, propose, refine_grasps
+from maskdex_core.planning.proposals import Edit, Proposals, propose, refine_grasps
 from maskdex_core.planning.robot import Robot
 from maskdex_core.refine.optimizer import RefineConfig
+from maskdex_core.refine.pose import HandPose
 
 __all__ = ["Plan", "Planner", "PlannerConfig"]
 
@@ -65,6 +66,16 @@ class PlannerConfig:
         for name in ("samples", "tries"):
             if not 1 <= getattr(self, name) <= 256:
                 raise ConfigError(f"{name} {getattr(self, name)} is out of range; expected 1 to 256")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was asked: text, the seed that repeats it, where the robot stands, and how fast it may go."""
+
+    text: str
+    seed: int
+    start: RobotState
+    speed_scale: float
 
 
 class _Run:
@@ -115,6 +126,11 @@ class Planner:
         """Driven joints of the hand, in the order of its trajectories."""
         return self._target.joint_names
 
+    @property
+    def base_frame(self) -> str:
+        """The arm's base link: the frame of every pose in a plan."""
+        return self._robot.arm.config.base_frame
+
     def warm_up(self) -> None:
         """Load the text encoder and run the network once, so that the first plan is not slow."""
         points = torch.nn.functional.normalize(torch.randn(256, 3), dim=-1) * 0.04
@@ -123,6 +139,7 @@ class Planner:
     def plan(
         self, cloud: Cloud, text: str, state: RobotState | None = None, seed: int | None = None,
         should_cancel: Callable[[], bool] | None = None, on_stage: Stage | None = None,
+        speed_scale: float | None = None, object_near: Sequence[float] | None = None,
     ) -> Plan:  # fmt: skip
         """Plan a grasp for a task text.
 
@@ -130,6 +147,7 @@ class Planner:
             cloud: of the scene. text: what to do with the object.
             state: where the robot stands; None for its home pose.
             seed: repeats the plan. should_cancel: asked between stages. on_stage: told each stage.
+            speed_scale, object_near: instead of the configuration's.
 
         Returns:
             A plan with status "ok", or "rejected" when no candidate has a safe motion.
@@ -137,26 +155,28 @@ class Planner:
         Raises:
             MaskdexError: on input that cannot be planned on; PlanCancelled when cancelled.
         """
-        run = _Run(should_cancel, on_stage)
-        seed = self._seed(seed)
+        run, request = _Run(should_cancel, on_stage), self._request(text, seed, state, speed_scale)
         with run.stage("text"):
             embedding = self._model.embed(text)
         with run.stage("segment"):
-            scene = segment(cloud, self.config.object_near)
+            scene = segment(cloud, object_near or self.config.object_near)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
         with run.stage("sample"):
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator().manual_seed(request.seed)
             grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
         with run.stage("refine"):
             grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine)
-        return self._finish(run, text, seed, scene, geometry, grasps, state)
+        return self._finish(run, request, scene, geometry, grasps)
 
     def resample(
         self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,
         seed: int | None = None, should_cancel: Callable[[], bool] | None = None, on_stage: Stage | None = None,
+        speed_scale: float | None = None,
     ) -> Plan:  # fmt: skip
-        """Draw some parts of a plan's Shadow grasp anew; all other joints of it, and the palm, stay.
+        """Draw some parts of a plan's grasp anew; all other joints, and the palm, stay exactly.
+
+        That holds for the Shadow grasp and for the target hand, whose joints of other parts are held.
 
         Args:
             plan: what to edit. parts: among palm, thumb, index, middle, ring, little.
@@ -166,42 +186,42 @@ class Planner:
             UsageError: on an unknown part. MaskdexError: as in `plan`.
         """
         run = _Run(should_cancel, on_stage)
-        seed, text = self._seed(seed), text or plan.text
+        request = self._request(text or plan.text, seed, state or plan.start, speed_scale)
         names = self._model.part_names
         with run.stage("sample"):
             rows = [plan.chosen] * self.config.samples
-            generator = torch.Generator().manual_seed(seed)
-            grasps = self._model.edit(plan.grasps.index(rows), parts, plan.geometry.points, text, generator=generator)
+            generator = torch.Generator().manual_seed(request.seed)
+            points = plan.geometry.points
+            grasps = self._model.edit(plan.grasps.index(rows), parts, points, request.text, generator=generator)
         with run.stage("refine"):
-            edited = torch.tensor([names[int(part)] in parts for part in self._shadow.joint_part])
-            palm = "palm" in parts
+            movable = torch.tensor([names[int(part)] in parts for part in self._shadow.joint_part])
             grasps = refine_grasps(
-                self._shadow, grasps, plan.geometry, self.config.refine, None if palm else edited, not palm
+                self._shadow, grasps, plan.geometry, self.config.refine, movable, "palm" not in parts
             )
-        return self._finish(run, text, seed, plan.scene, plan.geometry, grasps, state or plan.start)
+        edit = Edit(_pose_of(plan.candidates[plan.chosen], plan.geometry), tuple(parts))
+        return self._finish(run, request, plan.scene, plan.geometry, grasps, edit)
 
     def verdict(self, plan: Plan, state: RobotState) -> Verdict:
         """Judge a plan's trajectory again, from where the robot stands now."""
         if plan.trajectory is None:
             return Verdict(False, (plan.reason,))
-        world = self._robot.world(plan.object_points, plan.scene.table_height)
+        world = self._robot.world(plan.scene, plan.start)
         return check_trajectory(plan.trajectory, self._robot.arm, self._robot.hand_limits, state, world)
 
     # ------------------------------------------------------------------ inside
-    def _seed(self, seed: int | None) -> int:
-        if seed is None:
-            seed = self.config.seed
-        return int(np.random.default_rng().integers(1 << 31)) if seed is None else int(seed)
+    def _request(self, text: str, seed: int | None, state: RobotState | None, speed: float | None) -> _Request:
+        seed = self.config.seed if seed is None else seed
+        seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else int(seed)
+        return _Request(text, seed, state or self._robot.home(), speed or self.config.speed_scale)
 
     def _finish(
-        self, run: _Run, text: str, seed: int, scene: Scene, geometry: ObjectGeometry, grasps: GraspBatch,
-        state: RobotState | None,
+        self, run: _Run, request: _Request, scene: Scene, geometry: ObjectGeometry, grasps: GraspBatch,
+        edit: Edit | None = None,
     ) -> Plan:  # fmt: skip
         with run.stage("retarget"):
-            made = propose(self._shadow, self._target, grasps, geometry, self.config.approach)
-        start = state or self._robot.home()
+            made = propose(self._shadow, self._target, grasps, geometry, self.config.approach, edit)
         with run.stage("motion"):
-            candidates, chosen, trajectory = self._first_safe(run, made, geometry, scene, start)
+            candidates, chosen, trajectory = self._first_safe(run, made, geometry, scene, request)
         best = candidates[chosen]
         skin = self._robot.hand_points(best.joints, best.palm_pose)
         parts = self._target.surface_part.numpy()
@@ -213,19 +233,19 @@ class Planner:
         return Plan(
             status="ok" if trajectory is not None else "rejected",
             reason="" if trajectory is not None else _why(candidates),
-            text=text, seed=seed, scene=scene, geometry=geometry, grasps=made.grasps, candidates=candidates,
-            chosen=chosen, start=start, trajectory=trajectory, hand_name=self._target.name,
-            hand_joint_names=self._target.joint_names,
+            text=request.text, seed=request.seed, scene=scene, geometry=geometry, grasps=made.grasps,
+            candidates=candidates, chosen=chosen, start=request.start, trajectory=trajectory,
+            hand_name=self._target.name, hand_joint_names=self._target.joint_names,
             target_hand_points={name: skin[parts == i] for i, name in enumerate(self._target.part_names)},
             target_hand_triangles=self._robot.hand_triangles(best.joints, best.palm_pose),
             arm_points=arm_points, timings_ms=run.timings, model=self._model_facts(),
         )  # fmt: skip
 
     def _first_safe(
-        self, run: _Run, made: Proposals, geometry: ObjectGeometry, scene: Scene, start: RobotState
+        self, run: _Run, made: Proposals, geometry: ObjectGeometry, scene: Scene, request: _Request
     ) -> tuple[tuple[Candidate, ...], int, RobotTrajectory | None]:
         """Plan motion for the candidates that are grasps, best first, until one passes the verdict."""
-        world = self._robot.world(np.asarray(scene.object_points, np.float64), scene.table_height)
+        world = self._robot.world(scene, request.start)
         candidates = list(_candidates(made, geometry))
         for index, candidate in enumerate(candidates[: self.config.tries]):
             run.check()
@@ -239,7 +259,12 @@ class Planner:
             )  # fmt: skip
             try:
                 trajectory = plan_motion(
-                    self._robot.arm, self._robot.hand_limits, start, targets, world, self.config.speed_scale
+                    self._robot.arm,
+                    self._robot.hand_limits,
+                    request.start,
+                    targets,
+                    world,
+                    request.speed_scale,
                 )
             except PlanRejected as error:
                 candidates[index] = replace(candidate, verdict="rejected", reason="; ".join(error.reasons))
@@ -266,6 +291,13 @@ def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate
         )  # fmt: skip
 
 
+def _pose_of(candidate: Candidate, geometry: ObjectGeometry) -> HandPose:
+    """Return a candidate's configuration of the target hand in the object frame, a batch of one."""
+    position = candidate.palm_pose[:3, 3] - geometry.center
+    arrays = (candidate.joints, candidate.palm_pose[:3, :3], position)
+    return HandPose(*(torch.tensor(array, dtype=torch.float32)[None] for array in arrays))
+
+
 def _orthonormal(rotation: np.ndarray) -> np.ndarray:
     """Return the nearest rotation: float32 sums drift from it by 1e-6."""
     u, _, vt = np.linalg.svd(rotation)
@@ -275,8 +307,6 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
 def _why(candidates: Sequence[Candidate]) -> str:
     """Return how many candidates failed, and the most frequent kind of reason with an example."""
     rejected = [candidate.reason for candidate in candidates if candidate.verdict == "rejected"]
-    if not rejected:
-        raise RobotError("no candidate was tried")
     kinds = [reason.split(":")[0] for reason in rejected]
     common = max(set(kinds), key=kinds.count)
     example = next(reason for reason in rejected if reason.startswith(common))

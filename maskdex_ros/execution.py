@@ -35,24 +35,35 @@ def check_executable(outcome: Outcome | None, store: JointStateStore, parameters
     """Return the trajectory of a plan that may be executed now.
 
     Raises:
-        RobotError: when there is no safe plan, it is old, or the robot is not where the plan starts.
+        RobotError: when there is no safe plan, its camera pose was assumed, its cloud is old, or the
+            robot is not where the plan starts.
     """
+    from maskdex_core.motion.contact_rules import DEFAULT_SAFETY
+
     if outcome is None:
         raise RobotError("there is no plan to execute; plan first")
     trajectory = getattr(outcome.plan, "trajectory", None)
     if not outcome.ok or trajectory is None:
         raise RobotError(f"the last plan is not executable ({outcome.status}): {outcome.reason}")
-    age = time.monotonic() - outcome.made_at
+    if outcome.extrinsics_assumed:
+        raise RobotError(
+            "the plan's camera pose was derived from the table plane, so the object's place before the robot is "
+            "unknown; publish the pose on tf or set base_from_camera, and plan again"
+        )
+    age = time.monotonic() - outcome.cloud_at
     if age > parameters.plan_max_age:
-        raise RobotError(f"the plan is {age:.0f} s old; at most {parameters.plan_max_age:.0f} s is valid; plan again")
+        raise RobotError(
+            f"the plan's cloud arrived {age:.0f} s ago; at most {parameters.plan_max_age:.0f} s is valid; plan again"
+        )
     start = positions_by_name(outcome.plan.start)
     present = store.positions(tuple(start), parameters.joint_state_max_age)
     distances = {name: abs(present[name] - start[name]) for name in start}
     worst = max(distances, key=lambda name: distances[name])
-    if distances[worst] > parameters.start_tolerance:
+    tolerance = DEFAULT_SAFETY.start_tolerance
+    if distances[worst] > tolerance:
         raise RobotError(
             f"the robot is not where the plan starts: {worst} is {distances[worst]:.3f} rad away, "
-            f"at most {parameters.start_tolerance} rad is valid; plan again"
+            f"at most {tolerance} rad is valid; plan again"
         )
     return trajectory
 

@@ -37,6 +37,11 @@ class Inputs:
         self.joints = JointStateStore()
 
     @property
+    def cloud_at(self) -> float:
+        """When the latest cloud arrived, in the seconds of `time.monotonic`."""
+        return self._cloud_at
+
+    @property
     def cloud_age(self) -> float | None:
         """Seconds since the latest cloud arrived, or None."""
         return None if self._cloud is None else time.monotonic() - self._cloud_at

@@ -39,8 +39,9 @@ class Bounds:
     lengths: tuple[int, ...] = ()
 
 
-def _parameter(default: Any, doc: str, name: str | None = None, **bounds: Any) -> Any:
-    metadata = {"doc": doc, "name": name, "bounds": Bounds(**bounds)}
+def _parameter(default: Any, doc: str, name: str | None = None, fixed: bool = False, **bounds: Any) -> Any:
+    """Describe a parameter; a `fixed` one is read only at configure, so it may not change after it."""
+    metadata = {"doc": doc, "name": name, "fixed": fixed, "bounds": Bounds(**bounds)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -49,18 +50,20 @@ class NodeParameters:
     """The node's parameters, read at the moment they are used."""
 
     autostart: bool = _parameter(False, "Configure and activate without waiting for a lifecycle manager.")
-    hand: str = _parameter("freedom_v2", "Target hand: the name of a description in config/hands.")
-    arm: str = _parameter("xarm7", "Arm that carries the hand.")
-    checkpoint: str = _parameter("", "Folder of the grasp model's checkpoint; empty means the shipped one.")
-    samples: int = _parameter(16, "Grasps sampled for one plan.", low=1, high=256)
+    hand: str = _parameter("freedom_v2", "Target hand: the name of a description in config/hands.", fixed=True)
+    arm: str = _parameter("xarm7", "Arm that carries the hand.", fixed=True)
+    checkpoint: str = _parameter(
+        "", "Folder of the grasp model's checkpoint; empty means the shipped one.", fixed=True
+    )
+    samples: int = _parameter(16, "Grasps sampled for one plan.", fixed=True, low=1, high=256)
     seed: int = _parameter(-1, "Makes plans repeatable; -1 draws a new one.", low=-1, high=2**31 - 1)
-    threads: int = _parameter(0, "Threads of torch; 0 leaves torch's own choice.", low=0, high=256)
+    threads: int = _parameter(0, "Threads of torch; 0 leaves torch's own choice.", fixed=True, low=0, high=256)
     speed_scale: float = _parameter(0.3, "Share of the joint velocity limits used.", low=0.01, high=1.0)
     object_near: tuple[float, ...] = _parameter(
         (), "Point (m, base frame) near the object to grasp; unset takes the nearest.", lengths=(0, 3)
     )
     points_reliability: str = _parameter(
-        "auto", "QoS of `points`; auto follows the publisher, else best_effort.", choices=RELIABILITIES
+        "auto", "QoS of `points`, taken at activation; auto follows the publisher, else best_effort.", choices=RELIABILITIES
     )
     max_cloud_age: float = _parameter(
         5.0, "Oldest cloud (s since arrival) that is planned on; 0 takes any.", low=0.0, high=3600.0
@@ -68,7 +71,7 @@ class NodeParameters:
     cloud_timeout: float = _parameter(
         2.0, "How long (s) a task text waits for a cloud before it is refused.", low=0.0, high=600.0
     )
-    base_frame: str = _parameter("link_base", "Frame of all outputs: the arm's base.")
+    base_frame: str = _parameter("link_base", "Frame of all outputs: the arm's base, and no other.", fixed=True)
     base_from_camera_translation: tuple[float, ...] = _parameter(
         (),
         "Camera position (m) in the base frame; together with the rotation it replaces tf2.",
@@ -83,7 +86,7 @@ class NodeParameters:
     )
     assume_extrinsics: bool = _parameter(
         False,
-        "Without a camera pose, derive one from the table plane instead of refusing.",
+        "Without a camera pose, derive one from the table plane instead of refusing; such a plan is never executed.",
     )
     assume_home: bool = _parameter(
         False,
@@ -92,12 +95,8 @@ class NodeParameters:
     joint_state_max_age: float = _parameter(
         1.0, "Oldest joint state (s) that counts as the present one.", low=0.01, high=60.0
     )
-    start_tolerance: float = _parameter(
-        0.02, "Largest difference (rad) between a plan's start and the present joints at execution.",
-        low=0.0, high=0.5,
-    )  # fmt: skip
     plan_max_age: float = _parameter(
-        60.0, "Oldest plan (s) that may be executed; the object may have moved since.", low=1.0, high=3600.0
+        60.0, "Oldest cloud (s since arrival) whose plan may be executed; things move.", low=1.0, high=3600.0
     )
     execute: bool = _parameter(False, "Send every safe plan to the controllers as soon as it is made.")
     edit_parts: tuple[str, ...] = _parameter(
@@ -173,6 +172,25 @@ def problem(field: dataclasses.Field[Any], value: Any) -> str | None:
     if bounds.choices and not value:
         return f"parameter {name!r} is empty; valid: one or more of {', '.join(bounds.choices)}"
     return None
+
+
+def refuse_fixed(node: Node, parameters: list[Any]) -> Any:
+    """Return the SetParametersResult of a change while the node is configured: only equal values fit fixed ones.
+
+    Args:
+        node: holds the present values. parameters: rclpy Parameters to be set.
+    """
+    from rcl_interfaces.msg import SetParametersResult
+
+    fixed = {ros_name(field) for field in dataclasses.fields(NodeParameters) if field.metadata["fixed"]}
+    for parameter in parameters:
+        if parameter.name in fixed and parameter.value != (present := node.get_parameter(parameter.name).value):
+            reason = (
+                f"parameter {parameter.name!r} is read at configure and stays {present!r} until then; "
+                "deactivate and clean up, set it, and configure again"
+            )
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
 
 
 def _validate(parameters: list[Any]) -> Any:

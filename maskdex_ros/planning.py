@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from maskdex_core.errors import ConfigError, MaskdexError, TextError
+from maskdex_core.errors import ConfigError, MaskdexError, PlanCancelled
 from maskdex_ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
     from maskdex_core.motion.types import RobotState
 
-MAX_TEXT_LENGTH = 1000
+REPORTED_TEXT = 1000  # characters of a refused text that the report repeats
 Stage = Callable[[str], None]
 Cancelled = Callable[[], bool]
 
@@ -30,18 +30,23 @@ class Outcome:
     text: str = ""
     cause: BaseException | None = None
     plan: Any = None
-    made_at: float = field(default_factory=time.monotonic)
+    cloud_at: float = -math.inf  # arrival of the cloud it was planned on, s of time.monotonic
 
     @property
     def ok(self) -> bool:
         """Whether there is a plan that may be executed."""
         return self.status == "ok"
 
+    @property
+    def extrinsics_assumed(self) -> bool:
+        """Whether the plan's camera pose was derived from the table, so that its base is not the robot's."""
+        return bool(getattr(getattr(self.plan, "scene", None), "extrinsics_assumed", False))
+
     def report(self) -> dict[str, Any]:
         """Return the plan's report, or status and reason where there is no plan."""
         if self.plan is not None:
             return self.plan.report()
-        text = self.text[:MAX_TEXT_LENGTH]
+        text = self.text[:REPORTED_TEXT]
         return {
             "status": self.status,
             "reason": self.reason,
@@ -55,6 +60,7 @@ class PlanRequest:
     """Everything a plan needs, taken at the moment it was asked for."""
 
     message: Any  # sensor_msgs/PointCloud2, decoded on the worker
+    cloud_at: float  # its arrival, s of time.monotonic
     text: str
     base_from_camera: NDArray[Any] | None
     state: RobotState | None
@@ -88,29 +94,26 @@ def build_planner(parameters: NodeParameters) -> Any:
         checkpoint=parameters.checkpoint or None,
         samples=parameters.samples,
         seed=seed(parameters),
-        object_near=tuple(parameters.object_near) or None,
-        speed_scale=parameters.speed_scale,
     )
     return Planner(config)
+
+
+def check_frame(planner: Any, parameters: NodeParameters) -> None:
+    """Make sure that the outputs are labelled with the frame they are computed in.
+
+    Raises:
+        ConfigError: when `base_frame` is another than the arm's.
+    """
+    if parameters.base_frame != planner.base_frame:
+        raise ConfigError(
+            f"parameter 'base_frame' is {parameters.base_frame!r}; valid: {planner.base_frame!r}, "
+            f"the base of arm {parameters.arm!r}"
+        )
 
 
 def seed(parameters: NodeParameters) -> int | None:
     """Return the seed, or None where every plan draws a new one."""
     return None if parameters.seed < 0 else parameters.seed
-
-
-def check_text(text: str) -> str:
-    """Return the text without surrounding white space.
-
-    Raises:
-        TextError: when it is empty or too long.
-    """
-    stripped = text.strip()
-    if not stripped:
-        raise TextError("the task text is empty; expected a sentence such as 'hand over the knife'")
-    if len(stripped) > MAX_TEXT_LENGTH:
-        raise TextError(f"the task text has {len(stripped)} characters; valid: up to {MAX_TEXT_LENGTH}")
-    return stripped
 
 
 def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_stage: Stage) -> Outcome:
@@ -130,8 +133,11 @@ def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_st
         seed=seed(request.parameters),
         should_cancel=should_cancel,
         on_stage=on_stage,
+        speed_scale=request.parameters.speed_scale,
+        object_near=request.parameters.object_near or None,
     )
-    return _finished(plan, request.text, request.parameters)
+    _check_cancelled(should_cancel)
+    return _finished(plan, request.text, request.parameters, request.cloud_at)
 
 
 def run_resample(
@@ -150,8 +156,10 @@ def run_resample(
         seed=seed(request.parameters),
         should_cancel=should_cancel,
         on_stage=on_stage,
+        speed_scale=request.parameters.speed_scale,
     )
-    return _finished(plan, request.text or last.text, request.parameters)
+    _check_cancelled(should_cancel)
+    return _finished(plan, request.text or last.text, request.parameters, last.cloud_at)
 
 
 def failure(error: BaseException, text: str) -> Outcome:
@@ -161,11 +169,17 @@ def failure(error: BaseException, text: str) -> Outcome:
     return Outcome("error", f"internal error: {type(error).__name__}: {error}", text, error)
 
 
-def _finished(plan: Any, text: str, parameters: NodeParameters) -> Outcome:
+def _check_cancelled(should_cancel: Cancelled) -> None:
+    # The planner asks between its stages, so a cancellation during the last one is left to us.
+    if should_cancel():
+        raise PlanCancelled("the plan was cancelled")
+
+
+def _finished(plan: Any, text: str, parameters: NodeParameters, cloud_at: float) -> Outcome:
     if parameters.output_dir:
         try:
             plan.save(Path(parameters.output_dir))
         except OSError as error:
             where = parameters.output_dir
             raise ConfigError(f"output_dir {where!r} cannot be written ({error.strerror})") from error
-    return Outcome(plan.status, plan.reason or "planned", text, plan=plan)
+    return Outcome(plan.status, plan.reason or "planned", text, plan=plan, cloud_at=cloud_at)

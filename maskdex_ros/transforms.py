@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 
+MAX_TIME_DIFFERENCE = 0.05  # [s] between a cloud and the transform used for it, where the camera may move
+
+
 class TransformSource:
     """Looks up `base_from_camera`.
 
@@ -33,11 +36,6 @@ class TransformSource:
             return
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
-
-    @property
-    def has_tf(self) -> bool:
-        """Whether tf2_ros is installed."""
-        return self._buffer is not None
 
     def lookup(self, parameters: NodeParameters, camera_frame: str, stamp: Any) -> NDArray[np.float64] | None:
         """Return `base_from_camera` (4, 4), or None where `assume_extrinsics` allows that.
@@ -70,17 +68,27 @@ class TransformSource:
         import tf2_ros
         from rclpy.time import Time
 
-        # The cloud's own time first; the newest transform when that is older (a static camera, a slow tf).
-        for when in (Time.from_msg(stamp), Time()):
-            try:
-                found = self._buffer.lookup_transform(base, camera, when)
-            except tf2_ros.TransformException as error:
-                why = str(error)
-                if isinstance(error, tf2_ros.ExtrapolationException):
-                    continue
-                break
-            return transform_from_message(found.transform), ""
-        return None, why
+        wanted = Time.from_msg(stamp)
+        try:
+            return transform_from_message(self._buffer.lookup_transform(base, camera, wanted).transform), ""
+        except tf2_ros.ExtrapolationException:
+            pass  # the newest may be near enough: tf comes a little later than the cloud
+        except tf2_ros.TransformException as error:
+            return None, str(error)
+        try:
+            newest = self._buffer.lookup_transform(base, camera, Time())
+        except tf2_ros.TransformException as error:
+            return None, str(error)
+        found = Time.from_msg(newest.header.stamp)
+        difference = 1e-9 * (wanted.nanoseconds - found.nanoseconds)
+        # tf2 stamps a chain of static transforms with 0: it holds at any time.
+        if found.nanoseconds and abs(difference) > MAX_TIME_DIFFERENCE:
+            relation = "older" if difference > 0 else "newer"
+            return None, (
+                f"the newest transform is {abs(difference):.2f} s {relation} than the cloud; "
+                f"at most {MAX_TIME_DIFFERENCE} s is valid"
+            )
+        return transform_from_message(newest.transform), ""
 
 
 def _from_parameters(parameters: NodeParameters) -> NDArray[np.float64] | None:

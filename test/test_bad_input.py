@@ -94,7 +94,7 @@ def test_two_objects_name_both_and_how_to_choose(tmp_path: Path):
     cloud, _ = capture([left, right, table()], camera(45))
     path = tmp_path / "c.npz"
     np.savez(path, points=cloud.points, base_from_camera=cloud.base_from_camera)
-    fails(plan(path), 3, "2 objects", "object_near")
+    fails(plan(path), 3, "2 objects", "object_near", "--object-near X Y Z")
 
 
 # ---------------------------------------------------------------- texts

@@ -265,11 +265,12 @@ def test_wrong_yaml_is_named(tmp_path, edit, message):
             {'lower="0" upper="1.3786"': 'lower="2" upper="1.3786"'},
             "'thumb_joint2': lower limit 2.0 is above",
         ),
-        ({'upper="1.3786"': 'upper="wide"'}, "not a number .*'wide'"),
+        ({'upper="1.3786"': 'upper="wide"'}, "joint 'thumb_joint2': limit upper is 'wide'; expected a finite number"),
         (
             {'type="revolute"': 'type="prismatic"'},
             "type 'prismatic' is unknown; known: continuous, fixed, revolute",
         ),
+        ({'<origin xyz="-0.004': '<origin xyz="a'}, "link 'p_link1': origin xyz is 'a .*expected 3 finite numbers"),
         ({"</robot>": ""}, "not valid XML"),
         ({PALM_SHAPE: ""}, "contact link 'p_link1' has no collision shape"),
     ],

@@ -89,7 +89,7 @@ def test_object_distance_of_a_link_is_a_tight_lower_bound(arm: Arm) -> None:
     model = CollisionModel(arm, World(points))
     positions = arm.home + rng.uniform(-0.6, 0.6, (40, 7))
     posed = model.pose(positions, np.zeros((40, 0)))
-    found = model.arm_object(posed).distance
+    found = model.arm_points(posed, model.world.target).distance
     share = np.linspace(0.0, 1.0, 400)[:, None]
     radius = np.array([capsule.radius for capsule in arm.capsules])
     for row in range(40):
@@ -109,10 +109,10 @@ def test_a_held_object_moves_with_the_tip(arm: Arm) -> None:
     turned = arm.home.copy()
     turned[0] += 1.0  # the whole robot and its load turn: nothing changes between them
     posed = model.pose(np.stack([arm.home, turned]), np.zeros((2, 0)))
-    held = model.arm_object(posed, base_from_tip_taken=tip)
+    held = model.arm_points(posed, model.world.target, base_from_tip_taken=tip)
     assert held.distance[0] == pytest.approx(0.02, abs=2e-3)
     assert held.distance[0] == pytest.approx(held.distance[1], abs=1e-6)
-    left = model.arm_object(posed)
+    left = model.arm_points(posed, model.world.target)
     assert left.distance[1] > left.distance[0] + 0.02
 
 

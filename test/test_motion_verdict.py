@@ -224,7 +224,7 @@ def test_rates(part: str, key: str) -> None:
     tight = np.array(getattr(limits, key))
     tight[joint] = 0.9 * peak[joint]
     changes = (
-        {"arm": arm().with_limits(**{key: tight})}
+        {"arm": arm_with(**{key: tight})}
         if part == "arm"
         else {"hand_limits": dataclasses.replace(limits, **{key: tight})}
     )
@@ -247,7 +247,7 @@ def test_position() -> None:
     joint = int(np.argmax(motion.positions.max(axis=0) - arm().home))
     upper = np.array(arm().limits.upper)
     upper[joint] = (motion.positions[:, joint].max() + arm().home[joint]) / 2.0
-    verdict = judge(good(), arm=arm().with_limits(upper=upper))
+    verdict = judge(good(), arm=arm_with(upper=upper))
     assert rules(verdict) == {"position"}
     assert motion.joint_names[joint] in verdict.reasons[0]
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskdex_core.errors import HandError
-from maskdex_core.hands.primitives import Primitive
+from maskdex_core.errors import HandError, UrdfError
 from maskdex_core.hands.spec import PART_NAMES, HandSpec, load_spec
 from maskdex_core.hands.surface import sample_hand_surface
-from maskdex_core.hands.urdf import Urdf, pose_matrix, read_urdf
+from maskdex_core.primitives import Primitive
+from maskdex_core.urdf import Urdf, pose_matrix, read_urdf
 
 
 class HandModel:
@@ -226,7 +226,11 @@ class HandModel:
 @lru_cache(maxsize=16)
 def _load(hand: str) -> HandModel:
     spec = load_spec(hand)
-    return HandModel(spec, read_urdf(spec.urdf_path()))
+    try:
+        urdf = read_urdf(spec.urdf_path())
+    except UrdfError as error:
+        raise HandError(str(error)) from error
+    return HandModel(spec, urdf)
 
 
 def _build_chain(urdf: Urdf, root: str):

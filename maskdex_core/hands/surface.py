@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskdex_core.hands.primitives import Primitive
+from maskdex_core.primitives import Primitive
 
 SURFACE_POINTS = 2000  # as in the paper
 SKIN_STEP = 2e-4  # m

@@ -6,7 +6,7 @@ vectorised over B, because inverse kinematics calls it tens of times with tens o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +119,6 @@ class Arm:
     def joint_names(self) -> tuple[str, ...]:
         """Names of the moving joints, (J,), in the controller's order."""
         return self.limits.names
-
-    def with_limits(self, **limits: np.ndarray) -> Arm:
-        """Return the same arm with some of its limits replaced, for example tighter ones for a new cell."""
-        return replace(self, limits=replace(self.limits, **limits))
 
     def link_transforms(self, positions: np.ndarray) -> np.ndarray:
         """Return base_from_link of every chain link.

@@ -48,11 +48,36 @@ class HandSpheres:
 
 
 @dataclass(frozen=True)
+class SeenPoints:
+    """Points (M, 3) m of something the camera saw, base frame, and how far others are from them."""
+
+    name: str
+    points: np.ndarray
+
+    @cached_property
+    def _tree(self) -> Any:
+        from scipy.spatial import KDTree
+
+        return KDTree(self.points)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return distances to the nearest of these points, (...,) m, of points (..., 3); `FAR` beyond that."""
+        distance = np.full(points.shape[:-1], FAR)
+        if len(self.points) == 0 or points.size == 0:
+            return distance
+        near = ((points > self.points.min(axis=0) - FAR) & (points < self.points.max(axis=0) + FAR)).all(axis=-1)
+        found, _ = self._tree.query(points[near], distance_upper_bound=FAR)
+        distance[near] = np.minimum(found, FAR)
+        return distance
+
+
+@dataclass(frozen=True)
 class World:
     """What stands around the robot, in the base frame.
 
     Attributes:
-        object_points: (M, 3) m.
+        object_points: (M, 3) m, the object to grasp.
+        obstacle_points: (M, 3) m, everything else that must not be hit.
         table_height: m, z of the table's surface; None when there is no table.
         hand: None checks the arm alone.
     """
@@ -60,19 +85,25 @@ class World:
     object_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     table_height: float | None = 0.0
     hand: HandSpheres | None = None
+    obstacle_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
-        points = np.asarray(self.object_points, dtype=np.float64)
-        if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-            raise RobotError(f"world: object points of shape {points.shape}; expected (any, 3) finite numbers")
-        object.__setattr__(self, "object_points", points)
+        for key in ("object_points", "obstacle_points"):
+            points = np.asarray(getattr(self, key), dtype=np.float64)
+            if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+                what = key.replace("_", " ")
+                raise RobotError(f"world: {what} of shape {points.shape}; expected (any, 3) finite numbers")
+            object.__setattr__(self, key, points)
 
     @cached_property
-    def tree(self) -> Any:
-        """Nearest-neighbour tree of the object points; None without points."""
-        from scipy.spatial import KDTree
+    def target(self) -> SeenPoints:
+        """The object to grasp."""
+        return SeenPoints("object", self.object_points)
 
-        return KDTree(self.object_points) if len(self.object_points) else None
+    @cached_property
+    def obstacles(self) -> SeenPoints:
+        """Everything else."""
+        return SeenPoints("obstacle", self.obstacle_points)
 
 
 @dataclass(frozen=True)
@@ -164,44 +195,41 @@ class CollisionModel:
         lowest = (posed.spheres[:, :, 2] - self._hand_radius).min(axis=1, initial=np.inf)
         return _least((lowest - self._table())[:, None], ("hand and table",))
 
-    def arm_object(self, posed: Posed, base_from_tip_taken: np.ndarray | None = None) -> Clearance:
-        """Arm links against the object; a lower bound of the distance, at most 1 mm low near contact.
+    def arm_points(self, posed: Posed, seen: SeenPoints, base_from_tip_taken: np.ndarray | None = None) -> Clearance:
+        """Arm links against points; a lower bound of the distance, at most 1 mm low near contact.
 
         Args:
+            seen: the world's `target` or `obstacles`.
             base_from_tip_taken: (4, 4) tip pose at which the hand took the object, whose points then move
-                with the tip; None for an object that still stands where it was seen.
+                with the tip; None for what still stands where it was seen.
         """
         way = posed.end - posed.start
         lengths = np.linalg.norm(self._local[:, 1] - self._local[:, 0], axis=1)  # (C,)
         share = np.linspace(0.0, 1.0, int(np.ceil(lengths.max(initial=0.0) / CAPSULE_STEP)) + 1)
         points = posed.start[:, :, None] + share[:, None] * way[:, :, None]  # (T, C, K, 3)
         if base_from_tip_taken is not None:
-            seen = base_from_tip_taken @ np.linalg.inv(posed.base_from_tip)  # (T, 4, 4)
-            points = points @ seen[:, None, :3, :3].transpose(0, 1, 3, 2) + seen[:, None, None, :3, 3]
-        near = self._to_object(points).min(axis=2)
+            moved = base_from_tip_taken @ np.linalg.inv(posed.base_from_tip)  # (T, 4, 4)
+            points = points @ moved[:, None, :3, :3].transpose(0, 1, 3, 2) + moved[:, None, None, :3, 3]
+        near = seen.distance(points).min(axis=2)
         # the axis runs between the sampled points, so it may be nearer than they are
         half = lengths / (2 * max(len(share) - 1, 1))
         axis = np.sqrt(np.maximum(near**2 - half**2, 0.0))
-        return _least(axis - self._radius, tuple(f"{name} and object" for name in self._names))
+        return _least(axis - self._radius, tuple(f"{name} and {seen.name}" for name in self._names))
 
-    def hand_object(self, posed: Posed) -> Clearance:
-        """Hand spheres against the object's points."""
-        near = (self._to_object(posed.spheres) - self._hand_radius).min(axis=1, initial=np.inf)
-        return _least(near[:, None], ("hand and object",))
+    def hand_points(self, posed: Posed, seen: SeenPoints) -> Clearance:
+        """Hand spheres against points."""
+        near = (seen.distance(posed.spheres) - self._hand_radius).min(axis=1, initial=np.inf)
+        return _least(near[:, None], (f"hand and {seen.name}",))
+
+    def covers(self, posed: Posed, points: np.ndarray, margin: float) -> np.ndarray:
+        """Return (M,) bool: which points lie within `margin` m of the robot at the first configuration."""
+        start, end = posed.start[0], posed.end[0]
+        arm = point_segment_distance(points[:, None], start, end) - self._radius
+        hand = np.linalg.norm(points[:, None] - posed.spheres[0], axis=2) - self._hand_radius
+        return np.concatenate([arm, hand], axis=1).min(axis=1, initial=np.inf) < margin
 
     def _table(self) -> float:
         return -np.inf if self.world.table_height is None else self.world.table_height
-
-    def _to_object(self, points: np.ndarray) -> np.ndarray:
-        """Return distances to the nearest object point, (...,) m, of points (..., 3); `FAR` beyond that."""
-        distance = np.full(points.shape[:-1], FAR)
-        if self.world.tree is None or points.size == 0:
-            return distance
-        cloud = self.world.object_points
-        near = ((points > cloud.min(axis=0) - FAR) & (points < cloud.max(axis=0) + FAR)).all(axis=-1)
-        found, _ = self.world.tree.query(points[near], distance_upper_bound=FAR)
-        distance[near] = np.minimum(found, FAR)
-        return distance
 
 
 def _least(gaps: np.ndarray, labels: tuple[str, ...]) -> Clearance:

@@ -27,6 +27,8 @@ class SafetySettings:
     """m between hand and table; fingers pass close to it under low objects"""
     arm_object_clearance: float = 0.01
     """m between arm and object, in all phases; in the lift the object moves with the hand"""
+    obstacle_clearance: float = 0.01
+    """m between the robot and everything else that was seen, in all phases"""
     hand_object_transit: float = 0.01
     """m between hand and object in transit"""
     hand_object_approach: float = 0.0
@@ -68,14 +70,18 @@ def collision_reasons(
         ("table collision", model.arm_table(posed), settings.arm_table_clearance, everywhere),
         ("table collision", model.hand_table(posed), settings.hand_table_clearance, everywhere),
     ]
-    if len(model.world.object_points):
-        found.append(("object collision", model.arm_object(posed), settings.arm_object_clearance, ~lifting))
-        by_hand = model.hand_object(posed)
+    target, obstacles = model.world.target, model.world.obstacles
+    if len(obstacles.points):
+        for clearance in (model.arm_points(posed, obstacles), model.hand_points(posed, obstacles)):
+            found.append(("obstacle collision", clearance, settings.obstacle_clearance, everywhere))
+    if len(target.points):
+        found.append(("object collision", model.arm_points(posed, target), settings.arm_object_clearance, ~lifting))
+        by_hand = model.hand_points(posed, target)
         found.append(("object collision", by_hand, settings.hand_object_transit, phases == TRANSIT))
         found.append(("object collision", by_hand, settings.hand_object_approach, early))
-    if len(model.world.object_points) and lifting.any():
+    if len(target.points) and lifting.any():
         taken = posed.base_from_tip[np.flatnonzero(lifting)[0]]
-        carried = model.arm_object(posed, base_from_tip_taken=taken)
+        carried = model.arm_points(posed, target, base_from_tip_taken=taken)
         found.append(("object collision", carried, settings.arm_object_clearance, lifting))
     sentences = [_sentence(*rule, phases, times) for rule in found if rule[-1].any()]
     return [sentence for sentence in sentences if sentence]

@@ -171,7 +171,7 @@ def _choose(
         places = ", ".join("({:.2f}, {:.2f}, {:.2f})".format(*centroids[i]) for i in reachable)
         raise CloudError(
             f"{len(reachable)} objects stand on the table, at {places} in base: "
-            "choose one with object_near x y z (the nearest is taken)"
+            "choose one with object_near (on the command line --object-near X Y Z; the nearest is taken)"
         )
     return usable[int(reachable[0])]
 

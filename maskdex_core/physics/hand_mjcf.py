@@ -6,8 +6,8 @@ import numpy as np
 from transforms3d.quaternions import mat2quat
 
 from maskdex_core.hands.model import HandModel
-from maskdex_core.hands.primitives import Primitive
-from maskdex_core.hands.urdf import UrdfJoint
+from maskdex_core.primitives import Primitive
+from maskdex_core.urdf import UrdfJoint
 
 JOINT_DAMPING = 0.05  # N·m·s/rad, armature kg·m², friction N·m: as MuJoCo Menagerie's Shadow hand
 JOINT_ARMATURE = 0.0002

@@ -19,7 +19,7 @@ from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
 CONFIDENCE_WEIGHT = 0.02  # a little: the left-over wrench ranks far better than the network's confidence
 DEEPEST = 0.004  # m inside the closed geometry, which is itself a guess behind the object
@@ -81,12 +81,21 @@ def refine_grasps(
     )
 
 
+@dataclass(frozen=True)
+class Edit:
+    """What an edit keeps: the target hand's configuration before it (one), and the parts that may move."""
+
+    before: HandPose
+    parts: tuple[str, ...]
+
+
 def propose(
     shadow: HandModel,
     target: HandModel,
     grasps: GraspBatch,
     geometry: ObjectGeometry,
     approach_distance: float,
+    edit: Edit | None = None,
 ) -> Proposals:
     """Retarget refined Shadow grasps and rank them by what the target hand would do."""
     shadow_scene = HandOnObject(shadow, geometry.sdf, geometry.table_height)
@@ -95,7 +104,7 @@ def propose(
         made = _as_is(shadow_scene, grasps)
     else:
         touch = touching_fingers(shadow_scene, pose_of(grasps))
-        made = retarget(shadow, pose_of(grasps), scene, touch)
+        made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = grasp_cost(made.energy, made.residual) + made.penetration / DEEPEST + CROWDING_WEIGHT * crowding
@@ -103,6 +112,12 @@ def propose(
         cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
     order = cost.argsort()
     return Proposals(grasps.index(order), _reordered(made, order), direction[order], cost[order])
+
+
+def _kept(target: HandModel, edit: Edit) -> Kept:
+    """Return what retargeting holds: the palm unless it was asked for, and joints of unnamed parts."""
+    movable = torch.tensor([target.part_names[int(part)] in edit.parts for part in target.joint_part])
+    return Kept(edit.before, movable, "palm" not in edit.parts)
 
 
 def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
-from maskdex_core.motion.collision import World
+from maskdex_core.motion.collision import CollisionModel, World
+from maskdex_core.motion.contact_rules import DEFAULT_SAFETY
 from maskdex_core.motion.hand import hand_limits, hand_spheres
+from maskdex_core.motion.state import ordered_state
 from maskdex_core.motion.types import MotionTargets, RobotState
+from maskdex_core.perception.segment import Scene
+
+OBSTACLE_HEIGHT = 0.02  # m above the table's plane, below which points are the table
+OBSTACLE_RANGE = 1.2  # m from the base, beyond which the arm does not get
+FLYING_PIXELS = 0.025  # m round the object, where a depth camera invents points
+ROBOT_MARGIN = 0.04  # m round the robot, within which points are the robot
 
 
 class Robot:
@@ -25,9 +36,24 @@ class Robot:
         opened = np.clip(np.zeros(len(self.hand.joint_names)), self.hand_limits.lower, self.hand_limits.upper)
         return RobotState(self.arm.joint_names, self.arm.home, self.hand.joint_names, opened)
 
-    def world(self, object_points: np.ndarray, table_height: float) -> World:
-        """Return what the robot must not hit: object points (M, 3) m and the table, base frame."""
-        return World(object_points, table_height, self._spheres)
+    def world(self, scene: Scene, start: RobotState) -> World:
+        """Return what the robot must not hit: the object, the table, and whatever else was seen.
+
+        Points near the table's plane, flying pixels round the object, and the robot itself where it
+        stands at `start` are no obstacles.
+        """
+        target = np.asarray(scene.object_points, np.float64)
+        others = np.asarray(scene.scene_points, np.float64)
+        heights = others @ scene.table_plane[:3] + scene.table_plane[3]
+        others = others[(heights > OBSTACLE_HEIGHT) & (np.linalg.norm(others[:, :2], axis=1) < OBSTACLE_RANGE)]
+        others = others[KDTree(target).query(others, distance_upper_bound=FLYING_PIXELS)[0] >= FLYING_PIXELS]
+        world = World(target, scene.table_height, self._spheres)
+        if len(others) == 0:
+            return world
+        model = CollisionModel(self.arm, world)
+        arm, hand = ordered_state(start, self.arm, self.hand_limits, DEFAULT_SAFETY.start_tolerance)
+        posed = model.pose(arm[None], hand[None])
+        return replace(world, obstacle_points=others[~model.covers(posed, others, ROBOT_MARGIN)])
 
     def targets(
         self, base_from_palm: np.ndarray, approach: np.ndarray, stand_off: float, lift: float,

@@ -75,12 +75,22 @@ class Retargeted:
     penetration: Tensor
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an edit keeps: one earlier configuration, the joints (J,) that may leave it, and the palm."""
+
+    before: HandPose
+    movable: Tensor
+    palm: bool
+
+
 def retarget(
     source: HandModel,
     grasp: HandPose,
     scene: HandOnObject,
     source_touch: Tensor,
     config: RetargetConfig | None = None,
+    keep: Kept | None = None,
 ) -> Retargeted:
     """Map grasps of `source` onto the hand of `scene`.
 
@@ -89,6 +99,7 @@ def retarget(
         grasp: B configurations in the object frame.
         scene: the target hand on the same object.
         source_touch: (B, fingers of source) bool, which fingers touch.
+        keep: what stays of an earlier configuration of the target hand (an edit); None for nothing.
 
     Raises:
         HandError: when the hands share fewer than two fingers.
@@ -105,13 +116,17 @@ def retarget(
     goal = grasp.to_object(source.tip_points(grasp.joints))[:, rows]
     weight = torch.where(source_touch[:, rows], 1.0, config.free_share)
 
-    tries = len(config.closings)
-    start = HandPose.joined([_aligned(source, grasp, target, fingers, closing) for closing in config.closings])
+    if keep is None:
+        tries, held = len(config.closings), {}
+        start = HandPose.joined([_aligned(source, grasp, target, fingers, closing) for closing in config.closings])
+    else:
+        tries, held = 1, {"movable": keep.movable, "hold_palm": keep.palm}
+        start = keep.before[[0] * len(grasp)]
     active = _active_links(target, source_touch[:, rows], fingers).repeat(tries, 1)
     tips = TipGoal(target, columns, goal.repeat(tries, 1, 1), weight.repeat(tries, 1))
     nothing = torch.zeros_like(active)
-    matched = refine(scene, start, config.match, nothing, goal=tips.within(config.match_scale))
-    made = refine(scene, matched.pose, config.contact, active, goal=tips.within(config.tip_scale))
+    matched = refine(scene, start, config.match, nothing, goal=tips.within(config.match_scale), **held)
+    made = refine(scene, matched.pose, config.contact, active, goal=tips.within(config.tip_scale), **held)
     closing = solve_closing(scene, made.pose, config.squeeze)
     depth = scene.penetration(made.pose)
     cost = grasp_cost(made.energy, closing.residual) + depth / config.deepest

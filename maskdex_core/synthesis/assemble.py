@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,8 +51,17 @@ def assemble(shards: Iterable[Path], folder: Path) -> int:
         "hand": "shadow", "joint_names": list(hand.joint_names), "grasps": len(rows), "objects": len(objects),
         "simulated": int(tried), "core_hours": round(seconds / 3600, 3), "protocol": PROTOCOL,
     }  # fmt: skip
+    info["version"] = _version(rows)
     write_dataset(folder, rows, objects, info | {"card": _card(info, rows)})
     return len(rows)
+
+
+def _version(rows: list[dict]) -> str:
+    """Return a name that changes whenever a grasp does."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row["object"].encode() + np.asarray(row["joints"], np.float32).tobytes())
+    return f"procedural-{digest.hexdigest()[:8]}"
 
 
 def _card(info: dict, rows: list[dict]) -> str:
@@ -67,7 +77,8 @@ def _card(info: dict, rows: list[dict]) -> str:
     return "\n".join([
         "# Grasps of the right Shadow hand on procedural objects",
         "",
-        f"{info['grasps']} grasps on {info['objects']} objects, {sum(len(row['texts']) for row in rows)} texts.",
+        f"Version `{info['version']}`: {info['grasps']} grasps on {info['objects']} objects,"
+        f" {sum(len(row['texts']) for row in rows)} texts.",
         f"Every grasp passed {info['protocol']} (0.1 kg, friction 0.6, six directions, 1 N each).",
         f"Made by `maskdex data build`: {info['simulated']} candidates simulated, {info['core_hours']} core-hours,",
         f"{rate:.0f} valid grasps a core-hour. All objects, parts, tasks and texts are this project's own.",

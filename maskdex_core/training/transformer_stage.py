@@ -19,6 +19,7 @@ from maskdex_core.grasp.tokenizer import HandLayout, pose_distance
 from maskdex_core.masked import expected_codes, random_mask
 from maskdex_core.text import TextEncoder, load_encoder
 from maskdex_core.training.batches import BatchMaker, GraspRows
+from maskdex_core.training.card import checkpoint_card, checkpoint_facts
 from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
 from maskdex_core.training.loop import TrainingRun
 from maskdex_core.training.state import module_state
@@ -162,8 +163,8 @@ def train_transformer(
     Args:
         data, config, out, resume, max_minutes, device, hand: as for `train_tokenizer`.
         encoder: text encoder; the one the configuration names if None.
-        info: facts for the checkpoint's config.json (data version, commit).
-        card: text of the checkpoint's card.md.
+        info: further facts for the checkpoint's config.json.
+        card: text of the checkpoint's card.md; by default what the run knows of itself.
         dtype: of the stored weights; the state file keeps them in full.
 
     Returns:
@@ -177,15 +178,16 @@ def train_transformer(
     train, held_out = train_and_unseen(data)
     stage_config = experiment.transformer_training
     torch.manual_seed(stage_config.seed)
-    facts = {"hand": getattr(hand, "name", "shadow"), "data_version": train.info.get("version", "unnamed")}
-    model = GraspModel(experiment.model, HandLayout.of(hand), facts | (info or {}))
+    facts = checkpoint_facts(train, getattr(hand, "name", "shadow"), Path(out).name) | (info or {})
+    model = GraspModel(experiment.model, HandLayout.of(hand), facts)
     _take_tokenizer(model, Path(out) / "tokenizer" / "state.safetensors")
     stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device)
     run = TrainingRun(stage, Path(out) / stage.name, stage_config.total_steps(len(train)), max_minutes)
     logger.info("transformer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
     run.run(resume)
     folder = Path(out) / "model"
-    model.eval().save(folder, card, dtype)
+    logs = {name: Path(out) / name / "log.jsonl" for name in ("tokenizer", "transformer")}
+    model.eval().save(folder, card or checkpoint_card(facts, experiment, logs), dtype)
     return folder
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from maskdex_core.errors import HandError
-from maskdex_core.hands.urdf import pose_matrix, read_urdf
+from maskdex_core.errors import UrdfError
+from maskdex_core.urdf import pose_matrix, read_urdf
 
 
 def _read(tmp_path, body):
@@ -65,7 +65,7 @@ def test_box_sizes_are_halved(tmp_path):
 @pytest.mark.parametrize("shape", ["<mesh filename='package://x/hand.stl'/>", "<capsule radius='1' length='1'/>", ""])
 def test_shapes_that_are_no_primitives_are_named(tmp_path, shape):
     found = {"<m": "mesh", "<c": "capsule", "": "nothing"}[shape[:2]]
-    with pytest.raises(HandError, match=f"link 'a': collision shape '{found}' cannot be used; use box, sphere"):
+    with pytest.raises(UrdfError, match=f"link 'a': collision shape '{found}' cannot be used; use box, sphere"):
         _read(tmp_path, _link(("0 0 0", "0 0 0", shape)))
 
 
@@ -107,5 +107,5 @@ def test_joint_facts(tmp_path):
     ],
 )
 def test_wrong_joints_are_named(tmp_path, joint, message):
-    with pytest.raises(HandError, match=message):
+    with pytest.raises(UrdfError, match=message):
         _read(tmp_path, _link() + _link(name="b") + joint)

@@ -1,4 +1,4 @@
-"""The shapes a hand is made of: box, sphere, cylinder, capsule, each in its link's frame."""
+"""The shapes a robot is made of: box, sphere, cylinder, capsule, each in its link's frame."""
 
 from __future__ import annotations
 

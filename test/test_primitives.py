@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from maskdex_core.hands.primitives import Primitive
-from maskdex_core.hands.urdf import pose_matrix
+from maskdex_core.primitives import Primitive
+from maskdex_core.urdf import pose_matrix
 
 POSE = pose_matrix(np.array([0.01, -0.02, 0.03]), np.array([0.4, -0.7, 1.1]))
 SHAPES = [
