@@ -24,7 +24,7 @@ def data_files() -> list[tuple[str, list[str]]]:
 
 CORE = [
     "torch",
-    "torchvision",
+    "torchvision",  # open-clip imports it; named beside torch so that pip picks builds that fit
     "numpy",
     "scipy",
     "pyyaml",
@@ -39,9 +39,8 @@ CORE = [
     "trimesh",
     "manifold3d",
     "rosbags",
-    "xacro",
     "tyro",
-    "rich",
+    "tqdm",
     "matplotlib",
     "ruckig>=0.17.3",
 ]
@@ -68,8 +67,7 @@ setup(
     extras_require={
         "ros": ROS_WHEELS,
         "sim": ["mujoco"],
-        "view": ["viser"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco", "xacro"],
     },
     entry_points={
         "console_scripts": [

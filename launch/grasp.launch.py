@@ -19,7 +19,7 @@ ARGUMENTS = (
     ("task_text", "/task_text", "topic of the task text"),
     ("joint_states", "/joint_states", "topic of the robot's joint states"),
     ("arm_controller", "/xarm7_traj_controller", "namespace of the arm's joint_trajectory_controller"),
-    ("hand_controller", "/hand_controller", "namespace of the hand's joint_trajectory_controller"),
+    ("hand_controller", "/freedom_hand_controller", "namespace of the hand's one; the hand's YAML names it"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
 )
 

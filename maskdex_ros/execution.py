@@ -41,7 +41,7 @@ def check_executable(outcome: Outcome | None, store: JointStateStore, parameters
     from maskdex_core.motion.contact_rules import DEFAULT_SAFETY
 
     if outcome is None:
-        raise RobotError("there is no plan to execute; plan first")
+        raise RobotError("there is no plan to execute: none was made, or a later request ended without one")
     trajectory = getattr(outcome.plan, "trajectory", None)
     if not outcome.ok or trajectory is None:
         raise RobotError(f"the last plan is not executable ({outcome.status}): {outcome.reason}")

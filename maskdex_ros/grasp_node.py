@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
@@ -20,14 +21,14 @@ from sensor_msgs.msg import JointState, PointCloud2
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from maskdex_core.errors import MaskdexError
+from maskdex_core.errors import MaskdexError, PlanCancelled
 from maskdex_ros import parameters as node_parameters
 from maskdex_ros.diagnostics import Health
 from maskdex_ros.feedback import Feedback
 from maskdex_ros.inputs import Inputs
 from maskdex_ros.outputs.joint_trajectory import JointTrajectoryOutput
 from maskdex_ros.parameters import NodeParameters
-from maskdex_ros.planning import Outcome, build_planner, failure
+from maskdex_ros.planning import Outcome, build_planner, check_frame, failure
 from maskdex_ros.qos import points_profile, profile
 from maskdex_ros.session import PlanningSession
 from maskdex_ros.transforms import TransformSource
@@ -65,6 +66,7 @@ class GraspNode(LifecycleNode):
         self._session = PlanningSession(
             self._inputs, TransformSource(self), self._settings, self._post, self._deliver, self._on_stage
         )
+        self.add_on_set_parameters_callback(self._refuse_fixed)
         # A service that waits for its plan must not hold the default group, where one excludes all others.
         self._group = ReentrantCallbackGroup()
         for name in ("plan", "resample", "execute", "cancel"):
@@ -79,7 +81,9 @@ class GraspNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the planner and warm it up."""
         try:
-            planner = self._planner_factory(self._settings())
+            settings = self._settings()
+            planner = self._planner_factory(settings)
+            check_frame(planner, settings)
             planner.warm_up()
         except Exception as error:  # a node that cannot load stays alive and says why
             self._deliver(failure(error, ""))
@@ -173,6 +177,7 @@ class GraspNode(LifecycleNode):
 
     def _on_text(self, message: String) -> None:
         self._inputs.text = message.data
+        self._session.withdraw()  # now, not when a cloud comes
         settings = self._settings()
         if self._inputs.has_cloud(settings.max_cloud_age) or settings.cloud_timeout == 0:
             self._session.plan(message.data)
@@ -203,7 +208,10 @@ class GraspNode(LifecycleNode):
         return response
 
     def _serve_cancel(self, request: Any, response: Any) -> Any:
-        response.success = self._session.worker.cancel()
+        waiting = self._waiting_text is not None
+        if waiting:
+            self._deliver(failure(PlanCancelled("the plan was cancelled"), self._end_waiting()))
+        response.success = self._session.cancel() or waiting
         response.message = "cancelling" if response.success else "nothing to cancel"
         return response
 
@@ -212,6 +220,7 @@ class GraspNode(LifecycleNode):
             outcome = await start()
         except Exception as error:  # the answer says what went wrong, and the node goes on
             outcome = failure(error, "")
+            self._session.withdraw()
             self._deliver(outcome)
         response.success, response.message = outcome.ok, outcome.reason
         return response
@@ -260,13 +269,18 @@ class GraspNode(LifecycleNode):
         health.clouds_received, health.cloud_age = inputs.clouds_received, inputs.cloud_age
         health.joint_states_received = inputs.joint_states_received
         health.active_for = self._seconds() - self._active_since
-        health.point_publishers = self.count_publishers("points")
+        health.point_publishers = self.count_publishers(self.resolve_topic_name("points"))
         self._feedback.diagnostics(health)
 
     # Plumbing
 
     def _settings(self) -> NodeParameters:
         return node_parameters.read(self)
+
+    def _refuse_fixed(self, changes: list[Any]) -> Any:
+        if self._session.planner is None:
+            return SetParametersResult(successful=True)
+        return node_parameters.refuse_fixed(self, changes)
 
     def _seconds(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9

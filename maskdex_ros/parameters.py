@@ -52,9 +52,7 @@ class NodeParameters:
     autostart: bool = _parameter(False, "Configure and activate without waiting for a lifecycle manager.")
     hand: str = _parameter("freedom_v2", "Target hand: the name of a description in config/hands.", fixed=True)
     arm: str = _parameter("xarm7", "Arm that carries the hand.", fixed=True)
-    checkpoint: str = _parameter(
-        "", "Folder of the grasp model's checkpoint; empty means the shipped one.", fixed=True
-    )
+    checkpoint: str = _parameter("", "Folder of the grasp model's checkpoint; empty means the shipped one.", fixed=True)
     samples: int = _parameter(16, "Grasps sampled for one plan.", fixed=True, low=1, high=256)
     seed: int = _parameter(-1, "Makes plans repeatable; -1 draws a new one.", low=-1, high=2**31 - 1)
     threads: int = _parameter(0, "Threads of torch; 0 leaves torch's own choice.", fixed=True, low=0, high=256)
@@ -63,7 +61,9 @@ class NodeParameters:
         (), "Point (m, base frame) near the object to grasp; unset takes the nearest.", lengths=(0, 3)
     )
     points_reliability: str = _parameter(
-        "auto", "QoS of `points`, taken at activation; auto follows the publisher, else best_effort.", choices=RELIABILITIES
+        "auto",
+        "QoS of `points`, taken at activation; auto follows the publisher, else best_effort.",
+        choices=RELIABILITIES,
     )
     max_cloud_age: float = _parameter(
         5.0, "Oldest cloud (s since arrival) that is planned on; 0 takes any.", low=0.0, high=3600.0

@@ -114,8 +114,6 @@ class PlanningSession:
         if self._sent:
             raise RobotError("the last plan was sent already; plan again")
         settings, outcome = self._read(), self._executable
-        if outcome is None:
-            raise RobotError("there is no plan to execute: none was made, or a later request ended without one")
         trajectory = check_executable(outcome, self._inputs.joints, settings)
         check_verdict(self.planner, outcome, present_state(self.planner, self._inputs.joints, settings))
         self._sent = True

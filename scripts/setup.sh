@@ -80,8 +80,8 @@ make_venv() {
 
 extras() {
     case "$(version_of "$venv/bin/python")" in
-        3.11 | 3.12) echo "ros,sim,view,test" ;;
-        *) echo "sim,view,test" ;;
+        3.11 | 3.12) echo "ros,sim,test" ;;
+        *) echo "sim,test" ;;
     esac
 }
 

@@ -7,10 +7,11 @@ that still moves at its end.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ class FakeCandidate:
 
 
 @dataclass(frozen=True)
+class FakeScene:
+    extrinsics_assumed: bool
+
+
+@dataclass(frozen=True)
 class FakePlan:
     status: str
     reason: str
@@ -41,6 +47,9 @@ class FakePlan:
     trajectory: RobotTrajectory | None = None
     object_points: np.ndarray = field(default_factory=lambda: np.full((5, 3), 0.25))
     target_hand_points: dict[str, Any] = field(default_factory=lambda: {"tip": [0.1, 0.2, 0.3]})
+
+    scene: FakeScene | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
 
     @property
     def candidates(self) -> list[FakeCandidate]:
@@ -55,6 +64,7 @@ class FakePlan:
             "reason": self.reason,
             "text": self.text,
             "resampled": list(self.parts),
+            **self.asked,
         }
 
     def save(self, folder: Path) -> None:
@@ -65,15 +75,20 @@ class FakePlan:
 class FakePlanner:
     arm_joint_names = ARM
     hand_joint_names = HAND
+    base_frame = "link_base"
 
     def __init__(self, parameters: Any) -> None:
         if parameters.hand == "leep":
             raise MaskdexError("hand 'leep' is unknown; known: freedom_v2")
 
     def warm_up(self) -> None:
-        """Nothing to warm."""
+        """Load what the real planner has loaded by then, so that no request has to."""
+        importlib.import_module("maskdex_core.text.encoder")
 
-    def plan(self, cloud: Any, text: str, state: Any, seed: Any, should_cancel: Any, on_stage: Any) -> FakePlan:
+    def plan(
+        self, cloud: Any, text: str, state: Any, seed: Any, should_cancel: Any, on_stage: Any,
+        speed_scale: float, object_near: Any,
+    ) -> FakePlan:  # fmt: skip
         on_stage("segment")
         if len(cloud.points) < 200:
             raise CloudError(f"cloud has {len(cloud.points)} points on the object; at least 200 are needed")
@@ -88,10 +103,13 @@ class FakePlanner:
         if "reject" in text:
             return FakePlan("rejected", "16 of 16 candidates out of reach", text, start)
         trajectory = _trajectory(start, "unsafe" in text)
-        return FakePlan("ok", "1 of 2 candidates is safe", text, start, trajectory=trajectory)
+        asked = {"speed_scale": speed_scale, "object_near": None if object_near is None else list(object_near)}
+        scene = FakeScene(cloud.base_from_camera is None)
+        reason = "1 of 2 candidates is safe"
+        return FakePlan("ok", reason, text, start, trajectory=trajectory, scene=scene, asked=asked)
 
     def resample(self, plan: FakePlan, parts: Any, text: Any, state: Any, **_: Any) -> FakePlan:
-        return FakePlan(plan.status, plan.reason, text or plan.text, plan.start, tuple(parts), plan.trajectory)
+        return replace(plan, text=text or plan.text, parts=tuple(parts))
 
     def verdict(self, plan: FakePlan, state: Any) -> Verdict:
         blocked = "blocked" in plan.text

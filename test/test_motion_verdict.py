@@ -45,6 +45,10 @@ def rules(verdict: Verdict) -> set[str]:
     return {reason.split(":")[0] for reason in verdict.reasons}
 
 
+def arm_with(**limits: np.ndarray) -> Arm:
+    return dataclasses.replace(arm(), limits=dataclasses.replace(arm().limits, **limits))
+
+
 def with_arm(**arrays: object) -> RobotTrajectory:
     return dataclasses.replace(good(), arm=dataclasses.replace(good().arm, **arrays))
 
@@ -299,6 +303,17 @@ def test_object_contact_is_allowed_at_the_end_of_the_approach_only() -> None:
     verdict = judge(good(), world=early)
     assert rules(verdict) == {"object collision"}
     assert all("in approach" in reason for reason in verdict.reasons)
+
+
+def test_obstacle_collision_of_the_hand_and_of_the_arm() -> None:
+    middle = good().arm.positions[int(np.mean(good().phases["transit"]) / 0.02)]
+    at_hand = arm().forward(middle[None])[0] @ [0.0, 0.0, 0.1, 1.0]
+    at_elbow = arm().link_transforms(middle[None])[0, 4, :3, 3]
+    for place in (at_hand[:3], at_elbow):
+        verdict = judge(good(), world=dataclasses.replace(world(CENTRE), obstacle_points=place[None]))
+        assert rules(verdict) == {"obstacle collision"}
+    far = np.array([[0.2, -0.6, 0.3]])
+    assert judge(good(), world=dataclasses.replace(world(CENTRE), obstacle_points=far)).ok
 
 
 def test_self_collision() -> None:

@@ -1,5 +1,6 @@
 """The planner: a cloud and a sentence in, a checked plan or the reasons why not out."""
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -147,6 +148,39 @@ def test_resampling_leaves_all_else_bitwise_as_it_was(planner, plan, parts):
         assert torch.equal(after.palm_translation[row], before.palm_translation[plan.chosen])
     assert (after.joints[:, mine] - before.joints[plan.chosen, mine]).abs().max() > 1e-3
     assert edited.text == "hold the mug with another finger" and edited.seed == 8
+
+
+def test_resampling_holds_the_target_hand_too(planner, plan):
+    target, before = HandModel.load("freedom_v2"), plan.candidates[plan.chosen]
+    other = np.array([target.part_names[int(part)] != "ring" for part in target.joint_part])
+    for after in planner.resample(plan, ("ring",), seed=8).candidates:
+        assert np.abs(after.palm_pose - before.palm_pose).max() < 1e-6
+        assert np.abs((after.joints - before.joints)[other]).max() < 1e-6
+
+
+def test_resampling_the_palm_keeps_the_fingers(planner, plan):
+    edited = planner.resample(plan, ("palm",), seed=8)
+    for row in range(len(edited.grasps)):
+        assert torch.equal(edited.grasps.joints[row], plan.grasps.joints[plan.chosen])
+
+
+def test_other_things_seen_are_obstacles_but_the_robot_and_the_table_are_not(planner, plan):
+    robot, start = planner._robot, plan.start
+    arm = robot.arm_points(np.asarray(start.arm_positions))
+    table = np.array([[0.5, 0.3, plan.scene.table_height + 0.005]])
+    neighbour = np.array([[0.5, 0.3, plan.scene.table_height + 0.1]])
+    seen = np.concatenate([arm[2:], table, neighbour]).astype(np.float32)
+    world = robot.world(dataclasses.replace(plan.scene, scene_points=seen), start)
+    assert np.allclose(world.obstacle_points, neighbour, atol=1e-6)
+
+
+def test_a_wall_before_the_object_is_not_driven_through(planner, plan):
+    middle = np.asarray(plan.scene.object_centroid, np.float64)
+    angle, height = np.meshgrid(np.linspace(0, 2 * np.pi, 60), np.linspace(0.03, 0.5, 30))
+    ring = np.stack([np.cos(angle), np.sin(angle), height], -1).reshape(-1, 3) * [0.13, 0.13, 1] + [*middle[:2], 0]
+    walled = dataclasses.replace(plan, scene=dataclasses.replace(plan.scene, scene_points=ring.astype(np.float32)))
+    verdict = planner.verdict(walled, plan.start)
+    assert not verdict.ok and any(reason.startswith("obstacle collision") for reason in verdict.reasons)
 
 
 def test_resampling_keeps_text_and_tokens_of_other_parts(planner, plan):

@@ -31,6 +31,7 @@ def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
         "assume_home:=true",
         "max_cloud_age:=0.0",
         "joint_state_max_age:=60.0",
+        "plan_max_age:=3600.0",
         "cloud_timeout:=20.0",
         "seed:=1",
         f"output_dir:={tmp_path}",

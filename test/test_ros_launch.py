@@ -58,6 +58,16 @@ def test_executables_and_parameters_of_the_launch_files_exist() -> None:
     assert {"hand", "autostart", "execute"} <= known & set(declared(CHECKOUT / "launch" / "grasp.launch.py"))
 
 
+def test_default_controllers_are_those_of_the_default_arm_and_hand() -> None:
+    from maskdex_ros.parameters import NodeParameters
+
+    arguments, defaults = declared(CHECKOUT / "launch" / "grasp.launch.py"), NodeParameters()
+    assert arguments["hand"][0] == defaults.hand
+    for part, path in (("arm", f"arms/{defaults.arm}.yaml"), ("hand", f"hands/{defaults.hand}.yaml")):
+        controller = yaml.safe_load((CHECKOUT / "config" / path).read_text(encoding="utf-8"))["controller"]
+        assert arguments[f"{part}_controller"][0] == f"/{controller}"
+
+
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_launch_file_loads(path: Path) -> None:
     pytest.importorskip("launch_ros", reason="launch_ros comes with a ROS distribution")

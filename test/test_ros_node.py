@@ -21,11 +21,12 @@ HOME = dict.fromkeys((*ARM, *HAND), 0.1)
 
 
 @contextmanager
-def running_node(*parameters: str) -> Iterator[Client]:
+def running_node(*parameters: str, remap: tuple[str, ...] = ()) -> Iterator[Client]:
     """Start the node on a domain of its own; at the end it must leave SIGINT with 0."""
     domain_id = free_domain_id()
     # A busy machine must not make a joint state or a cloud old.
     command = node_command(*parameters, "joint_state_max_age:=60.0", "max_cloud_age:=60.0")
+    command += [part for rule in remap for part in ("-r", rule)]
     with process(command, ros_environment(domain_id)) as child:
         client = Client(domain_id)
         try:
@@ -237,6 +238,46 @@ def test_a_text_waits_for_the_first_cloud_and_is_refused_without_one(node: Clien
     assert (report["status"], report["text"]) == ("ok", "pick up the cup")
 
 
+def test_cancel_reaches_a_text_that_waits_for_a_cloud(node: Client) -> None:
+    node.set_parameters(cloud_timeout=30.0)
+    node.say("pick up the cup")
+    report = node.next_report(lambda: node.spin_until(lambda: node.trigger("cancel").success, what="the cancellation"))
+    assert (report["reason"], report["text"]) == ("the plan was cancelled", "pick up the cup")
+    assert len(node.reports()) == 1
+    node.publish(cloud_message(), "/points")
+    assert len(node.reports()) == 1
+
+
+def test_speed_and_object_follow_their_parameters_and_the_robot_stays_what_was_configured(node: Client) -> None:
+    node.publish(cloud_message(), "/points")
+    report = node.next_report(lambda: node.say("pick up the mug"))
+    assert (report["speed_scale"], report["object_near"]) == (0.3, None)
+    for result in node.set_parameters(speed_scale=0.1, object_near=[0.4, 0.0, 0.05]):
+        assert result.successful
+    report = node.next_report(lambda: node.say("pick up the mug"))
+    assert (report["speed_scale"], report["object_near"]) == (0.1, [0.4, 0.0, 0.05])
+    for values in ({"hand": "shadow"}, {"arm": "ur5"}, {"checkpoint": "x"}, {"samples": 2}, {"threads": 1}):
+        result = node.set_parameters(**values)[0]
+        assert not result.successful
+        assert "is read at configure" in result.reason
+    assert node.set_parameters(hand="freedom_v2")[0].successful  # nothing changes
+    assert node.change_state("deactivate")
+    assert node.change_state("cleanup")
+    assert node.set_parameters(samples=2)[0].successful
+
+
+def test_a_base_frame_that_is_not_the_arms_is_refused_and_points_may_be_remapped() -> None:
+    with running_node("base_frame:=world", *CAMERA_POSE, remap=("points:=/camera/points",)) as client:
+        assert not client.change_state("configure")
+        client.spin_until(client.reports, what="a report")
+        assert "'base_frame' is 'world'; valid: 'link_base'" in client.reports()[-1]["reason"]
+        assert client.set_parameters(base_frame="link_base")[0].successful
+        assert client.change_state("configure")
+        assert client.change_state("activate")
+        client.publish(cloud_message(), "/camera/points")
+        client.spin_until(lambda: _values(client).get("publishers on points") == "1", what="the publisher counted")
+
+
 def test_missing_camera_pose_and_missing_joint_states_are_refused() -> None:
     with running_node("autostart:=true") as client:
         client.publish(cloud_message(), "/points")
@@ -250,6 +291,8 @@ def test_missing_camera_pose_and_missing_joint_states_are_refused() -> None:
         client.set_parameters(assume_extrinsics=True)
         client.stand_at({name: 0.0 for name in (*ARM, *HAND)})
         assert client.next_report(lambda: client.say("pick up the mug"))["status"] == "ok"
+        assert "derived from the table" in client.trigger("execute").message
+        assert trajectories(client) == 0
 
 
 def test_a_planner_that_cannot_load_leaves_the_node_unconfigured_with_a_reason() -> None:
@@ -264,7 +307,7 @@ def test_a_planner_that_cannot_load_leaves_the_node_unconfigured_with_a_reason()
 
 def test_a_parameter_out_of_range_is_refused_with_the_valid_range(node: Client) -> None:
     for values, expected in (
-        ({"samples": 0}, "valid: 1 to 256"),
+        ({"seed": -2}, "valid: -1 to 2147483647"),
         ({"edit__parts": ["toe"]}, "known: index, little, middle, palm, ring, thumb"),
         ({"points_reliability": "sometimes"}, "known: auto, best_effort, reliable"),
     ):
@@ -296,8 +339,13 @@ def test_diagnostics_count_reports_and_say_what_is_wrong(node: Client) -> None:
     node.spin_until(lambda: "task text is empty" in node.heard["/diagnostics"][-1].status[0].message)
     node.next_report(lambda: node.say("pick up the mug"))
     node.spin_until(lambda: node.heard["/diagnostics"][-1].status[0].message == "ready")
-    values = {pair.key: pair.value for pair in node.heard["/diagnostics"][-1].status[0].values}
+    values = _values(node)
     assert (values["clouds received"], values["reports ok"], values["reports error"]) == ("1", "1", "1")
+
+
+def _values(node: Client) -> dict[str, str]:
+    heard = node.heard["/diagnostics"]
+    return {pair.key: pair.value for pair in heard[-1].status[0].values} if heard else {}
 
 
 def _last_problem(node: Client) -> str:

@@ -25,7 +25,7 @@ from maskdex_ros.environment import WHEELS_MARK, free_domain_id, ros_environment
 from maskdex_ros.inputs import Inputs
 from maskdex_ros.joint_states import JointStateStore
 from maskdex_ros.parameters import NodeParameters, problem, ros_name, table
-from maskdex_ros.planning import check_text, failure
+from maskdex_ros.planning import check_frame, failure
 from maskdex_ros.qos import all_reliable, profile
 from maskdex_ros.transforms import TransformSource
 from maskdex_ros.worker import InferenceWorker
@@ -106,17 +106,6 @@ def test_inputs_know_the_age_of_the_cloud() -> None:
     assert inputs.cloud(0.0) == "message"
     inputs.forget()
     assert inputs.cloud_age is None
-
-
-@pytest.mark.parametrize(("text", "expected"), [("", "empty"), (" \n\t", "empty"), ("x" * 1001, "1001 characters")])
-def test_texts_out_of_bounds_are_refused(text: str, expected: str) -> None:
-    with pytest.raises(TextError, match=expected):
-        check_text(text)
-
-
-def test_text_is_trimmed_and_the_longest_is_accepted() -> None:
-    assert check_text(" hand over\n") == "hand over"
-    assert len(check_text("x" * 1000)) == 1000
 
 
 def test_a_failure_report_is_one_sentence_and_never_the_whole_text() -> None:
@@ -200,6 +189,51 @@ class TestTransforms:
     def test_half_a_pose_is_an_error(self) -> None:
         with pytest.raises(ConfigError, match="quaternion_xyzw' is not set"):
             self.source().lookup(NodeParameters(base_from_camera_translation=(0.0, 0.0, 1.0)), "camera", None)
+
+
+class TestTransformsOfTf:
+    """`TransformSource` over a tf2 whose newest transform is known and whose past is not."""
+
+    class Extrapolation(Exception):
+        """Stands for tf2_ros.ExtrapolationException."""
+
+    def lookup(self, monkeypatch: pytest.MonkeyPatch, newest: float, cloud: float):
+        from geometry_msgs.msg import TransformStamped
+        from rclpy.time import Time
+
+        def lookup_transform(base: str, camera: str, when: Time) -> TransformStamped:
+            if when.nanoseconds:
+                raise self.Extrapolation("into the future")
+            found = TransformStamped()
+            found.transform.translation.x = 0.5
+            found.header.stamp = Time(nanoseconds=round(1e9 * newest)).to_msg()
+            return found
+
+        tf2_ros = SimpleNamespace(ExtrapolationException=self.Extrapolation, TransformException=Exception)
+        monkeypatch.setitem(sys.modules, "tf2_ros", tf2_ros)
+        source = TransformSource.__new__(TransformSource)
+        source._buffer = SimpleNamespace(lookup_transform=lookup_transform)
+        return source.lookup(NodeParameters(), "camera", Time(nanoseconds=round(1e9 * cloud)).to_msg())
+
+    @pytest.mark.parametrize("newest", [99.96, 100.04, 0.0], ids=["just before", "just after", "static"])
+    def test_the_newest_transform_is_used_near_the_cloud_or_when_static(self, monkeypatch, newest: float) -> None:
+        pose = self.lookup(monkeypatch, newest, 100.0)
+        assert pose is not None
+        assert pose[0, 3] == 0.5
+
+    @pytest.mark.parametrize(("newest", "expected"), [(99.7, "0.30 s older"), (100.06, "0.06 s newer")])
+    def test_a_transform_of_another_time_is_refused_with_the_difference(
+        self, monkeypatch, newest: float, expected: str
+    ) -> None:
+        with pytest.raises(CloudError, match=expected):
+            self.lookup(monkeypatch, newest, 100.0)
+
+
+def test_a_base_frame_that_is_not_the_arms_is_refused() -> None:
+    planner = SimpleNamespace(base_frame="link_base")
+    check_frame(planner, NodeParameters())
+    with pytest.raises(ConfigError, match="'base_frame' is 'world'; valid: 'link_base'"):
+        check_frame(planner, NodeParameters(base_frame="world"))
 
 
 class TestEnvironment:

@@ -9,6 +9,10 @@ from typing import Annotated
 from tyro.conf import arg
 
 from maskdex_core.cli.common import TorchCommand, check_seed, print_json, say
+from maskdex_core.errors import UsageError
+
+MAX_OBJECTS = 10_000
+MAX_SAMPLES = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,15 @@ class Evaluate(TorchCommand):
     def run(self) -> int:
         """Grasp every object once, test in physics, print rates."""
         check_seed(self.seed)
+        for option, value, most in (("limit", self.limit, MAX_OBJECTS), ("samples", self.samples, MAX_SAMPLES)):
+            if not 1 <= value <= most:
+                raise UsageError(f"--{option} {value} is out of range; expected 1 to {most}")
         self.set_threads()
         from maskdex_core.data.dataset import GraspDataset
         from maskdex_core.grasp.model import GraspModel
         from maskdex_core.metrics.success import evaluate_success, summary
 
-        model, data = GraspModel.load(self.checkpoint), GraspDataset.load(self.data)
+        data, model = GraspDataset.load(self.data), GraspModel.load(self.checkpoint)
         outcomes = []
         for outcome in evaluate_success(model, data, self.split, self.samples, self.limit, self.seed):
             outcomes.append(outcome)

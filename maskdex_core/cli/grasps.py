@@ -113,10 +113,11 @@ class Edit(_MeshCommand):
         from maskdex_core.refine.optimizer import RefineConfig
 
         grasps = GraspBatch.from_npz(self.grasps)
-        geometry = self._geometry()
+        geometry, model = self._geometry(), GraspModel.load(self.checkpoint)
+        if grasps.checkpoint not in (None, model.fingerprint):
+            say(f"tokens are of checkpoint {grasps.checkpoint}, this is {model.fingerprint}: tokenized anew")
         edited, report = edit_on_object(
-            GraspModel.load(self.checkpoint), HandModel.load("shadow"), geometry, grasps, parts, self.text,
-            self._generator(), RefineConfig() if self.refine else AS_DRAWN,
+            model, HandModel.load("shadow"), geometry, grasps, parts, self.text, self._generator(), RefineConfig() if self.refine else AS_DRAWN,
         )  # fmt: skip
         edited.to_npz(self.out)
         say(

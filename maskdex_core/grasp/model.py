@@ -5,6 +5,7 @@ Legend: K grasps, N parts, P object points, E text embedding size, J joints.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskdex_core.errors import CloudError, HandError, TextError, UsageError, unknown_choice
+from maskdex_core.errors import CloudError, DatasetError, HandError, TextError, UsageError, unknown_choice
 from maskdex_core.grasp import checkpoint
 from maskdex_core.grasp.condition import GraspCondition, thin_points
 from maskdex_core.grasp.config import ModelConfig, SamplingConfig
@@ -92,6 +93,12 @@ class GraspModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.tokenizer.quantizer.codebook.device
+
+    @property
+    def fingerprint(self) -> str:
+        """Short id of what the tokens mean: 12 hex digits of the codebooks' SHA-256."""
+        codes = self.tokenizer.quantizer.codebook.detach().cpu().float().contiguous()
+        return hashlib.sha256(codes.numpy().tobytes()).hexdigest()[:12]
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the number of values by component; codebooks are buffers and counted on their own.
@@ -177,6 +184,7 @@ class GraspModel(nn.Module):
             tokens=drawn.tokens,
             token_confidence=drawn.confidence,
             confidence=geometric_mean(drawn.confidence),
+            checkpoint=self.fingerprint,
         )
 
     @torch.no_grad()
@@ -197,13 +205,15 @@ class GraspModel(nn.Module):
         The palm stays unless "palm" is among the parts. Joints of parts not named are copied, not decoded.
 
         Args:
-            grasps: what to edit, in the frame of `points`; grasps without tokens are tokenized first.
+            grasps: what to edit, in the frame of `points`; grasps without tokens, or with those of another
+                checkpoint, are tokenized first.
             parts: names among `part_names`.
             points, text, steps, guidance, temperature, top_k, generator: as in `sample`.
 
         Raises:
             UsageError: when a part is unknown or none is named.
             HandError: when the grasps' joints are not this model's.
+            DatasetError: when the grasps' tokens are none of this model's.
             CloudError, TextError: as in `sample`.
         """
         chosen = self._parts(parts)
@@ -211,7 +221,9 @@ class GraspModel(nn.Module):
         cloud, centroid = self._centred(points)
         settings = self._settings(steps, guidance, temperature, top_k)
         held = PalmPose(grasps.palm_rotation, grasps.palm_translation - centroid)
-        tokens = self.encode(grasps.joints, held) if grasps.tokens is None else grasps.tokens
+        if grasps.checkpoint not in (None, self.fingerprint):
+            grasps = grasps.replace(tokens=None, token_confidence=None)
+        tokens = self.encode(grasps.joints, held) if grasps.tokens is None else self._checked(grasps.tokens)
         drawn = self._draw(cloud, self.embed(text), tokens, ~chosen.expand_as(tokens), settings, generator)
         with_palm = bool(chosen[0])
         joints, palm = self.tokenizer.decode(drawn.tokens, None if with_palm else held)
@@ -226,6 +238,7 @@ class GraspModel(nn.Module):
             tokens=drawn.tokens,
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
+            checkpoint=self.fingerprint,
             score=None,
             pregrasp=None,
             squeeze=None,
@@ -291,6 +304,16 @@ class GraspModel(nn.Module):
             if name not in self.part_names:
                 raise UsageError(unknown_choice("part", name, self.part_names))
         return torch.tensor([name in names for name in self.part_names], device=self.device)
+
+    def _checked(self, tokens: Tensor) -> Tensor:
+        """Return tokens (K, N) if this model has codes for them."""
+        parts, codes = self.tokenizer.parts, self.tokenizer.quantizer.codes
+        if tokens.dtype != torch.int64 or tokens.shape[1] != parts:
+            raise DatasetError(f"tokens are {tokens.dtype} of shape {tuple(tokens.shape)}; expected int64 (K, {parts})")
+        wrong = tokens[(tokens < 0) | (tokens >= codes)]
+        if wrong.numel():
+            raise DatasetError(f"token {int(wrong[0])} is out of range; this model has codes 0 to {codes - 1}")
+        return tokens
 
     def _reordered(self, grasps: GraspBatch) -> GraspBatch:
         if grasps.joint_names == self.joint_names:

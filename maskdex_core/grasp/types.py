@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from torch import Tensor
 from maskdex_core.errors import DatasetError
 
 OPTIONAL_KEYS = ("tokens", "token_confidence", "confidence", "score", "pregrasp", "squeeze")
+REQUIRED_KEYS = ("joint_names", "joints", "rotation", "translation")
+PARTS = 6  # palm, thumb, index, middle, ring, little
+ROTATION_SLACK = 1e-3  # of any entry of R Rᵀ - 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class GraspBatch:
     """(K, J) rad: the open hand before contact."""
     squeeze: Tensor | None = None
     """(K, J) rad: joint targets that press on the object."""
+    checkpoint: str | None = None
+    """Fingerprint of the model whose codes the tokens count; None when unknown."""
 
     def __post_init__(self) -> None:
         count, joints = len(self.joints), len(self.joint_names)
@@ -88,6 +94,8 @@ class GraspBatch:
             value = getattr(self, key)
             if value is not None:
                 arrays[key] = _array(value)
+        if self.checkpoint is not None:
+            arrays["checkpoint"] = np.array(self.checkpoint)
         with Path(path).open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
@@ -96,30 +104,77 @@ class GraspBatch:
         """Read what `to_npz` wrote.
 
         Raises:
-            DatasetError: when the file is missing, is no such archive, or its shapes disagree.
+            DatasetError: when the file is missing, is no such archive, its shapes disagree, numbers are not
+                finite, palm rotations are no rotations, or tokens are not integers (K, 6).
         """
         try:
             with np.load(Path(path), allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: grasp file does not exist") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        except _UNREADABLE as error:
             raise DatasetError(f"{path}: not a readable .npz grasp file") from error
-        missing = [key for key in ("joint_names", "joints", "rotation", "translation") if key not in arrays]
+        missing = [key for key in REQUIRED_KEYS if key not in arrays]
         if missing:
             raise DatasetError(f"{path}: grasp file lacks {', '.join(missing)}")
-        optional = {key: torch.from_numpy(arrays[key]) for key in OPTIONAL_KEYS if key in arrays}
-        return cls(
-            joint_names=tuple(str(name) for name in arrays["joint_names"]),
-            joints=torch.from_numpy(arrays["joints"]).float(),
-            palm_rotation=torch.from_numpy(arrays["rotation"]).float(),
-            palm_translation=torch.from_numpy(arrays["translation"]).float(),
-            **optional,
-        )
+        try:
+            tensors = {key: _tensor(key, arrays[key]) for key in (*REQUIRED_KEYS[1:], *OPTIONAL_KEYS) if key in arrays}
+            grasps = cls(
+                joint_names=_names(arrays["joint_names"]),
+                joints=tensors.pop("joints"),
+                palm_rotation=tensors.pop("rotation"),
+                palm_translation=tensors.pop("translation"),
+                checkpoint=str(arrays["checkpoint"]) if "checkpoint" in arrays else None,
+                **tensors,
+            )
+            _check_rotations(grasps.palm_rotation)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from error
+        return grasps
 
     def _map(self, change) -> GraspBatch:  # type: ignore[no-untyped-def]
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return GraspBatch(**{k: change(v) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+
+_UNREADABLE = (
+    OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError, NotImplementedError,
+)  # fmt: skip
+
+
+def _names(values: np.ndarray) -> tuple[str, ...]:
+    names = tuple(str(name) for name in values.ravel())
+    if values.dtype.kind != "U" or values.ndim != 1 or len(set(names)) != len(names):
+        raise DatasetError(
+            f"joint_names has type {values.dtype} and shape {values.shape}; expected a row of distinct texts"
+        )
+    return names
+
+
+def _tensor(key: str, values: np.ndarray) -> Tensor:
+    """Return tokens as int64, anything else as float32."""
+    tokens = key == "tokens"
+    if values.dtype.kind not in ("iu" if tokens else "fiu"):
+        raise DatasetError(f"{key} has type {values.dtype}; expected {'integers' if tokens else 'numbers'}")
+    if key in ("tokens", "token_confidence") and (values.ndim != 2 or values.shape[1] != PARTS):
+        raise DatasetError(f"{key} has shape {values.shape}; expected (K, {PARTS})")
+    if values.ndim == 0:
+        raise DatasetError(f"{key} is a single number; expected one row a grasp")
+    if not np.isfinite(values).all():
+        raise DatasetError(f"{key} holds NaN or infinity")
+    return torch.from_numpy(values.astype(np.int64 if tokens else np.float32))
+
+
+def _check_rotations(rotation: Tensor) -> None:
+    """Refuse matrices (K, 3, 3) that stretch, shear or mirror."""
+    off = (rotation @ rotation.transpose(1, 2) - torch.eye(3)).abs().amax((1, 2))
+    wrong = (off > ROTATION_SLACK) | (torch.linalg.det(rotation) < 0)
+    if bool(wrong.any()):
+        row = int(wrong.nonzero()[0])
+        raise DatasetError(
+            f"rotation of grasp {row} is no rotation (R·Rᵀ is off by {float(off[row]):.2g}, "
+            f"determinant {float(torch.linalg.det(rotation[row])):.2g})"
+        )
 
 
 def _array(value: Tensor) -> np.ndarray:

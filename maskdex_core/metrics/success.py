@@ -21,6 +21,7 @@ from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.object_grasps import concatenate
 from maskdex_core.planning.proposals import pose_of, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
@@ -130,8 +131,7 @@ def antipodal_grasps(hand: HandModel, target: ObjectModel, count: int, seed: int
             GraspBatch(hand.joint_names, made.pose.joints, made.pose.rotation, made.pose.translation, score=score,
                        pregrasp=closing.pregrasp, squeeze=closing.squeeze)
         )  # fmt: skip
-    names = ("joints", "palm_rotation", "palm_translation", "score", "pregrasp", "squeeze")
-    return GraspBatch(hand.joint_names, **{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+    return concatenate(parts)
 
 
 def summary(outcomes: Sequence[ObjectSuccess]) -> dict[str, Rate]:

@@ -83,7 +83,8 @@ def edit_on_object(
     """Draw some parts of grasps anew; every other joint, and the palm unless asked for, stays bit for bit.
 
     Args:
-        grasps: in the frame that `sample_on_object` returns. parts: among the model's part names.
+        grasps: in the frame that `sample_on_object` returns; tokens of another checkpoint are not used.
+        parts: among the model's part names.
         Others: as in `sample_on_object`.
 
     Returns:
@@ -91,6 +92,7 @@ def edit_on_object(
 
     Raises:
         UsageError, TextError, HandError: on unknown parts, an unusable text, or another hand's grasps.
+        DatasetError: when the tokens claim to be this model's and are not.
     """
     center = _center(geometry)
     here = moved(_in_order(grasps, model.joint_names), -center)

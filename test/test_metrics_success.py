@@ -1,0 +1,62 @@
+"""Success rates: means over grasps, intervals over objects, and which numbers a table shows."""
+
+import numpy as np
+import pytest
+
+from maskdex_core.metrics.success import ObjectSuccess, rate, summary
+
+
+def _outcomes(*texts: str) -> list[np.ndarray]:
+    """One string of 0 and 1 an object."""
+    return [np.array([letter == "1" for letter in text]) for text in texts]
+
+
+def test_the_mean_is_over_grasps_and_lies_in_its_interval():
+    found = rate(_outcomes("1111", "10", "0000", "01"))
+    assert found.mean == pytest.approx(6 / 12)
+    assert (found.grasps, found.objects) == (12, 4)
+    assert 0.0 <= found.low < found.mean < found.high <= 1.0
+
+
+def test_what_all_objects_share_has_no_interval():
+    # Grasps differ within each object, but every object fares alike: resampling objects changes nothing.
+    found = rate(_outcomes(*["1100"] * 8))
+    assert (found.low, found.mean, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_grasps_of_one_object_count_as_one_draw():
+    """Sixteen alike grasps on each of 12 objects tell no more than one on each."""
+    held = "110100111010"
+    one = rate(_outcomes(*held))
+    many = rate(_outcomes(*(letter * 16 for letter in held)))
+    assert (many.low, many.mean, many.high) == pytest.approx((one.low, one.mean, one.high))
+    spread = rate(_outcomes(*["1" * 7 + "0" * 5] * 16))  # as many grasps, all objects alike
+    assert many.high - many.low > 0.3 > spread.high - spread.low
+
+
+def test_more_objects_narrow_the_interval_as_their_root():
+    narrow, wide = (rate(_outcomes(*(["1", "0"] * half))) for half in (200, 8))
+    ratio = (wide.high - wide.low) / (narrow.high - narrow.low)
+    assert ratio == pytest.approx(5.0, rel=0.25)  # the root of 200 / 8
+
+
+def test_a_seed_repeats_an_interval():
+    outcomes = _outcomes("1101", "0110", "1111", "0001")
+    assert rate(outcomes, seed=3) == rate(outcomes, seed=3)
+
+
+def _success(raw: str, refined: str, top1: bool, antipodal: str, antipodal_top1: bool) -> ObjectSuccess:
+    first, second, third = _outcomes(raw, refined, antipodal)
+    return ObjectSuccess("mug", "lift it", first, second, top1, third, antipodal_top1)
+
+
+def test_the_summary_keeps_its_rates_apart():
+    rates = summary([_success("1000", "1110", True, "1100", False), _success("0000", "0010", False, "1110", True)])
+    assert set(rates) == {"raw", "refined", "top1", "best_of_k", "antipodal", "antipodal_top1"}
+    means = {name: found.mean for name, found in rates.items()}
+    assert means == pytest.approx(
+        {"raw": 1 / 8, "refined": 4 / 8, "top1": 1 / 2, "best_of_k": 1.0, "antipodal": 5 / 8, "antipodal_top1": 1 / 2}
+    )
+    assert [rates[name].grasps for name in ("raw", "top1", "best_of_k")] == [8, 2, 2]
+    assert all(found.objects == 2 for found in rates.values())
+    assert str(rates["best_of_k"]) == "1.00 [1.00, 1.00] (n 2, objects 2)"
