@@ -16,7 +16,12 @@ from maskdex_core.errors import UrdfError, unknown_choice
 from maskdex_core.primitives import Primitive
 
 JOINT_KINDS = ("revolute", "continuous", "fixed")
-UNUSED = ("visual",)  # parts of a link that nothing here reads, so nothing here checks
+# What nothing here reads is not checked either, and left out of the text that other readers get.
+READ = {
+    "robot": ("link", "joint"),
+    "link": ("collision", "inertial"),
+    "joint": ("parent", "child", "origin", "axis", "limit", "mimic"),
+}
 
 T = TypeVar("T")
 
@@ -55,7 +60,7 @@ class UrdfLink:
 
 @dataclass(frozen=True)
 class Urdf:
-    """A parsed file: its text without visuals; links and joints in the file's order, or the chain's."""
+    """A parsed file: its text without what is not read here; links and joints in the file's order, or the chain's."""
 
     text: str
     links: dict[str, UrdfLink]
@@ -89,7 +94,7 @@ def read_urdf(path: Path, chain: tuple[str, str] | None = None) -> Urdf:
         _check_tree(links, joints)
     except ValueError as error:
         raise UrdfError(f"{path}: {error}") from error
-    return Urdf(_without_unused(root), links, joints)
+    return Urdf(_what_is_read(root), links, joints)
 
 
 def pose_matrix(xyz: np.ndarray, rpy: np.ndarray) -> np.ndarray:
@@ -146,11 +151,11 @@ def _check_tree(links: dict[str, UrdfLink], joints: dict[str, UrdfJoint]) -> Non
         raise ValueError("has no root link: every link hangs on a joint")
 
 
-def _without_unused(root: ET.Element) -> str:
-    for link in root.findall("link"):
-        for tag in UNUSED:
-            for element in link.findall(tag):
-                link.remove(element)
+def _what_is_read(root: ET.Element) -> str:
+    for element in (root, *root.findall("link"), *root.findall("joint")):
+        for child in list(element):
+            if child.tag not in READ.get(element.tag, READ["robot"]):
+                element.remove(child)
     return ET.tostring(root, encoding="unicode")
 
 

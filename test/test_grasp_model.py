@@ -6,8 +6,8 @@ import pytest
 import torch
 from grasp_model_support import TEXT_DIM, tiny_model
 
-from maskdex_core.errors import CheckpointError, CloudError, HandError, TextError, UsageError
-from maskdex_core.grasp import GraspModel, ModelConfig
+from maskdex_core.errors import CheckpointError, CloudError, DatasetError, HandError, TextError, UsageError
+from maskdex_core.grasp import GraspBatch, GraspModel, ModelConfig
 from maskdex_core.training import load_experiment
 
 PARTS = ("palm", "thumb", "index", "middle", "ring", "little")
@@ -87,6 +87,38 @@ def test_grasps_without_tokens_are_tokenized_before_an_edit(model, points, text)
     edited = model.edit(grasps, ["thumb"], points, text, generator=_seed(1))
     assert edited.tokens.shape == (4, 6)
     assert torch.equal(edited.palm_translation, grasps.palm_translation)
+
+
+@pytest.mark.parametrize("token", [-1, 32, 10**6])
+def test_tokens_without_a_code_are_named(model, points, text, token):
+    grasps = model.sample(points, text, n=3, generator=_seed(0))
+    tokens = grasps.tokens.clone()
+    tokens[1, 4] = token
+    with pytest.raises(DatasetError, match=rf"token {token} is out of range; this model has codes 0 to 31"):
+        model.edit(grasps.replace(tokens=tokens), ["thumb"], points, text)
+    with pytest.raises(DatasetError, match=r"shape \(3, 5\); expected int64 \(K, 6\)"):
+        model.edit(grasps.replace(tokens=tokens[:, :5]), ["thumb"], points, text)
+
+
+def test_tokens_of_another_checkpoint_are_made_anew(model, points, text, tmp_path):
+    other = tiny_model(seed=1)
+    assert other.fingerprint != model.fingerprint and len(model.fingerprint) == 12
+    foreign = other.sample(points, text, n=4, generator=_seed(0))
+    foreign.to_npz(tmp_path / "g.npz")
+    read = GraspBatch.from_npz(tmp_path / "g.npz")
+    assert read.checkpoint == other.fingerprint
+    edited = model.edit(read, ["thumb"], points, text, generator=_seed(1))
+    bare = foreign.replace(tokens=None, token_confidence=None, confidence=None, checkpoint=None)
+    expected = model.edit(bare, ["thumb"], points, text, generator=_seed(1))
+    assert torch.equal(edited.tokens, expected.tokens) and torch.equal(edited.joints, expected.joints)
+    assert torch.equal(edited.token_confidence, expected.token_confidence)
+    assert edited.checkpoint == model.fingerprint
+    assert not torch.equal(edited.tokens[:, 2:], foreign.tokens[:, 2:])
+
+
+def test_a_fingerprint_survives_saving(model, tmp_path):
+    model.save(tmp_path / "m")
+    assert GraspModel.load(tmp_path / "m").fingerprint == model.fingerprint
 
 
 def test_joints_are_matched_by_name(model, points, text):

@@ -15,6 +15,7 @@ import pytest
 
 from maskdex_core.errors import RobotError
 from maskdex_core.motion.arm import Arm
+from maskdex_core.motion.urdf import read_chain
 from maskdex_core.resources import resource_path
 
 SHARED = Path(os.environ.get("MASKDEX_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -204,3 +205,38 @@ def test_joints_in_another_order_are_refused(arm: Arm) -> None:
     joints = dict(reversed(list(arm.config.joints.items())))
     with pytest.raises(RobotError, match="the URDF has joint1, joint2"):
         Arm.from_config(dataclasses.replace(arm.config, joints=joints))
+
+
+FIRST_JOINT = '<origin rpy="0 0 0" xyz="0 0 0.267"/>'
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ({FIRST_JOINT: '<origin xyz="a b c"/>'}, "joint 'joint1': origin xyz is 'a b c'; expected 3 finite numbers"),
+        ({FIRST_JOINT: '<origin rpy="0 0"/>'}, "joint 'joint1': origin rpy is '0 0'"),
+        ({'upper="2.0944"': 'upper="wide"'}, "joint 'joint2': limit upper is 'wide'; expected a finite number"),
+        ({'type="revolute"': 'type="prismatic"'}, "joint 'joint1': type 'prismatic' is unknown"),
+        ({"<cylinder": "<mesh"}, "link 'link_base': collision shape 'mesh' cannot be used"),
+        ({'radius="0.065"': 'radius="thick"'}, "link 'link_base': .* radius is 'thick'"),
+        ({"</robot>": ""}, "not valid XML"),
+        ({'<child link="link3"/>': '<child link="link9"/>'}, r"no chain leads from 'link_base' .*stopped at 'link3'"),
+    ],
+)
+def test_a_wrong_urdf_of_an_arm_is_named(tmp_path: Path, edit: dict[str, str], sentence: str) -> None:
+    root = ElementTree.parse(resource_path("urdf/xarm7.urdf")).getroot()
+    for link in root.findall("link"):
+        for visual in link.findall("visual"):
+            link.remove(visual)
+    text = ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
+    for old, new in edit.items():
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (tmp_path / "arm.urdf").write_text(text)
+    with pytest.raises(RobotError, match=sentence):
+        read_chain(tmp_path / "arm.urdf", "link_base", "link_eef")
+
+
+def test_a_missing_urdf_of_an_arm_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RobotError, match=r"none\.urdf: URDF cannot be read"):
+        read_chain(tmp_path / "none.urdf", "link_base", "link_eef")

@@ -1,9 +1,12 @@
-"""URDF reading: capsules put together, inertia turned, wrong shapes named."""
+"""URDF reading: capsules put together, inertia turned, wrong shapes and numbers named, chains cut out."""
+
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
 from maskdex_core.errors import UrdfError
+from maskdex_core.resources import resource_path
 from maskdex_core.urdf import pose_matrix, read_urdf
 
 
@@ -109,3 +112,96 @@ def test_joint_facts(tmp_path):
 def test_wrong_joints_are_named(tmp_path, joint, message):
     with pytest.raises(UrdfError, match=message):
         _read(tmp_path, _link() + _link(name="b") + joint)
+
+
+@pytest.mark.parametrize(
+    ("joint", "message"),
+    [
+        ("<origin xyz='a b c'/>", "joint 'j': origin xyz is 'a b c'; expected 3 finite numbers"),
+        ("<origin xyz='1 2'/>", "origin xyz is '1 2'; expected 3"),
+        ("<origin rpy='0 nan 0'/>", "origin rpy is '0 nan 0'; expected 3"),
+        ("<axis xyz='0 0 0'/>", "joint 'j': axis xyz is all zero"),
+        ("<axis xyz=''/>", "axis xyz is ''; expected 3"),
+        ("<limit lower='-1' upper='1' velocity='inf'/>", "limit velocity is 'inf'; expected a finite number"),
+        ("<mimic joint='j' offset='1 2'/>", "mimic offset is '1 2'; expected a finite number"),
+    ],
+)
+def test_wrong_numbers_of_a_joint_are_named(tmp_path, joint, message):
+    with pytest.raises(UrdfError, match=message):
+        _read(tmp_path, _link() + _link(name="b") + _joint(limit=joint))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ("<sphere radius='0'/>", "link 'a': sphere radius is '0'; expected lengths above 0"),
+        ("<sphere/>", "link 'a': sphere lacks radius"),
+        ("<cylinder radius='0.1' length='-1'/>", "cylinder length is '-1'; expected lengths above"),
+        ("<box size='1 2'/>", "box size is '1 2'; expected 3 finite numbers"),
+    ],
+)
+def test_wrong_sizes_are_named(tmp_path, shape, message):
+    with pytest.raises(UrdfError, match=message):
+        _read(tmp_path, _link(("0 0 0", "0 0 0", shape)))
+
+
+def _numeric(value):
+    try:
+        return [float(part) for part in value.split()] != []
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("name", ["freedom_v2", "xarm7"])
+def test_no_bad_number_of_a_shipped_robot_escapes(tmp_path, name):
+    root = ElementTree.parse(resource_path(f"urdf/{name}.urdf")).getroot()
+    for link in root.findall("link"):
+        for visual in link.findall("visual"):
+            link.remove(visual)
+    known = ("origin", "axis", "limit", "mimic", "mass", "inertia", "box", "sphere", "cylinder")
+    places = [(e, key) for e in root.iter() if e.tag in known for key, text in e.attrib.items() if _numeric(text)]
+    assert len(places) > 100
+    path = tmp_path / "robot.urdf"
+    for element, key in places[::7]:  # a seventh meets every kind of place and is quick
+        kept, element.attrib[key] = element.attrib[key], "1 x"
+        path.write_text(ElementTree.tostring(root, encoding="unicode"))
+        with pytest.raises(UrdfError, match=rf"{element.tag} {key} is '1 x'; expected"):
+            read_urdf(path)
+        element.attrib[key] = kept
+
+
+def test_what_is_not_read_is_not_handed_on(tmp_path):
+    link = "<link name='a'><visual><origin xyz='a b c'/><geometry><mesh filename='x.stl'/></geometry></visual></link>"
+    joint = _joint(limit="<dynamics damping='much'/><limit lower='-1' upper='1'/>")
+    text = _read(tmp_path, link + _link(name="b") + joint + "<transmission name='t'/>").text
+    assert not any(word in text for word in ("visual", "dynamics", "transmission"))
+    assert "limit" in text and "child" in text
+
+
+def test_what_is_no_tree_is_refused(tmp_path):
+    with pytest.raises(UrdfError, match="holds no link"):
+        _read(tmp_path, "")
+    other = "<joint name='k' type='fixed'><parent link='{}'/><child link='{}'/></joint>"
+    links = _link() + _link(name="b")
+    with pytest.raises(UrdfError, match="link 'b' hangs on two joints, 'j' and 'k'"):
+        _read(tmp_path, links + _joint() + other.format("a", "b"))
+    with pytest.raises(UrdfError, match="no root link"):
+        _read(tmp_path, links + _joint() + other.format("b", "a"))
+
+
+def test_a_chain_leaves_the_rest_unread(tmp_path):
+    hops = (("c", "d"), ("b", "c"), ("a", "b"))  # in the file the chain stands backwards
+    joints = "".join(
+        f"<joint name='{up}{down}' type='fixed'><parent link='{up}'/><child link='{down}'/></joint>"
+        for up, down in hops
+    )
+    gripper = _link(("0 0 0", "0 0 0", "<mesh filename='x.stl'/>"), name="g") + _joint("prismatic", "", child="g")
+    body = "".join(_link(name=name) for name in "abcd") + joints + gripper
+    path = tmp_path / "robot.urdf"
+    path.write_text(f"<robot name='r'>{body}</robot>")
+    chain = read_urdf(path, ("b", "d"))
+    assert list(chain.joints) == ["bc", "cd"] and set(chain.links) == {"b", "c", "d"}
+    with pytest.raises(UrdfError, match="no chain leads from 'd' to 'b'"):
+        read_urdf(path, ("d", "b"))
+    with pytest.raises(UrdfError, match=r"link 'g': collision shape 'mesh'|type 'prismatic'"):
+        read_urdf(path)

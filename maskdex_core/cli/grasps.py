@@ -117,7 +117,8 @@ class Edit(_MeshCommand):
         if grasps.checkpoint not in (None, model.fingerprint):
             say(f"tokens are of checkpoint {grasps.checkpoint}, this is {model.fingerprint}: tokenized anew")
         edited, report = edit_on_object(
-            model, HandModel.load("shadow"), geometry, grasps, parts, self.text, self._generator(), RefineConfig() if self.refine else AS_DRAWN,
+            model, HandModel.load("shadow"), geometry, grasps, parts, self.text, self._generator(),
+            RefineConfig() if self.refine else AS_DRAWN,
         )  # fmt: skip
         edited.to_npz(self.out)
         say(
