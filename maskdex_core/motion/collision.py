@@ -24,6 +24,8 @@ TABLE_SKIPS = 2
 """as many links at the base stand on the table by design"""
 FAR = 0.12
 """m; distances to the object, and of the hand to the arm, are only lower bounds beyond this"""
+HAND_FAR = 0.04
+"""m; the same for the hand's small spheres, whose distance to points is asked most often"""
 CAPSULE_STEP = 0.02
 """m between the points that stand for a capsule's axis against object points"""
 
@@ -60,14 +62,14 @@ class SeenPoints:
 
         return KDTree(self.points)
 
-    def distance(self, points: np.ndarray) -> np.ndarray:
-        """Return distances to the nearest of these points, (...,) m, of points (..., 3); `FAR` beyond that."""
-        distance = np.full(points.shape[:-1], FAR)
+    def distance(self, points: np.ndarray, reach: float = FAR) -> np.ndarray:
+        """Return distances to the nearest of these points, (...,) m, of points (..., 3); `reach` beyond that."""
+        distance = np.full(points.shape[:-1], reach)
         if len(self.points) == 0 or points.size == 0:
             return distance
-        near = ((points > self.points.min(axis=0) - FAR) & (points < self.points.max(axis=0) + FAR)).all(axis=-1)
-        found, _ = self._tree.query(points[near], distance_upper_bound=FAR)
-        distance[near] = np.minimum(found, FAR)
+        near = ((points > self.points.min(axis=0) - reach) & (points < self.points.max(axis=0) + reach)).all(axis=-1)
+        found, _ = self._tree.query(points[near], distance_upper_bound=reach)
+        distance[near] = np.minimum(found, reach)
         return distance
 
 
@@ -218,7 +220,7 @@ class CollisionModel:
 
     def hand_points(self, posed: Posed, seen: SeenPoints) -> Clearance:
         """Hand spheres against points."""
-        near = (seen.distance(posed.spheres) - self._hand_radius).min(axis=1, initial=np.inf)
+        near = (seen.distance(posed.spheres, HAND_FAR) - self._hand_radius).min(axis=1, initial=np.inf)
         return _least(near[:, None], (f"hand and {seen.name}",))
 
     def covers(self, posed: Posed, points: np.ndarray, margin: float) -> np.ndarray:
