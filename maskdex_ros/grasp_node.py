@@ -5,7 +5,6 @@ One executor thread answers and one worker thread plans; only loading blocks the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import traceback
@@ -318,10 +317,24 @@ class GraspNode(LifecycleNode):
         return call
 
 
+def _spin(executor: Any, finished: Future[None]) -> None:
+    """Spin until `finished` is done or a signal has shut ROS down, wherever the executor is just then."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+
+    try:
+        executor.spin_until_future_complete(finished)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return
+    except RuntimeError:  # RCLError: the signal came between two waits, and the next found no context
+        if rclpy.ok():
+            raise
+
+
 def main(args: list[str] | None = None, planner_factory: PlannerFactory = build_planner) -> int:
     """Run the node until it is shut down; SIGINT, SIGTERM and the `shutdown` transition exit with 0."""
     import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
@@ -333,8 +346,7 @@ def main(args: list[str] | None = None, planner_factory: PlannerFactory = build_
         return error.exit_code
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        executor.spin_until_future_complete(node.finished)
+    _spin(executor, node.finished)
     ended = node.close(timeout=5.0)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -10,14 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from maskdex_core.cli import main
-from maskdex_core.grasp.checkpoint import DEFAULT_FOLDER
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEMO_BAG = CHECKOUT / "data" / "demo_scene" / "bag"
-needs_checkpoint = pytest.mark.skipif(not DEFAULT_FOLDER.is_dir(), reason="no shipped checkpoint")
 
 
 @dataclass(frozen=True)

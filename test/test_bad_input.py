@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from cli_support import DEMO_BAG, export_mug, fails, needs_checkpoint, run, run_process
+from cli_support import DEMO_BAG, export_mug, fails, run, run_process
 from perception_scenes import K, box, camera, capture, placed, table
 
 from maskdex_core.grasp.checkpoint import DEFAULT_FOLDER
@@ -81,14 +81,12 @@ def test_unusable_points(tmp_path: Path, points: np.ndarray, words: tuple[str, .
     fails(plan(saved(tmp_path / "c.npz", points)), 3, *words)
 
 
-@needs_checkpoint
 def test_no_table(tmp_path: Path):
     ball = np.random.default_rng(0).normal(size=(4000, 3))
     ball = 0.2 * ball / np.linalg.norm(ball, axis=1, keepdims=True) + [0, 0, 0.6]
     fails(plan(saved(tmp_path / "c.npz", ball)), 3, "no table", "points")
 
 
-@needs_checkpoint
 def test_two_objects_name_both_and_how_to_choose(tmp_path: Path):
     left, right = placed(box(), y=-0.12), placed(box(), y=0.14)
     cloud, _ = capture([left, right, table()], camera(45))
@@ -142,27 +140,23 @@ def test_missing_checkpoint(tmp_path: Path):
     fails(plan(DEMO_BAG, "--checkpoint", tmp_path / "gone"), 3, "gone", "does not exist")
 
 
-@needs_checkpoint
 def test_truncated_weights(checkpoint: Path):
     weights = checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     fails(plan(DEMO_BAG, "--checkpoint", checkpoint), 3, "model.safetensors", "not a readable")
 
 
-@needs_checkpoint
 def test_garbage_configuration(checkpoint: Path):
     (checkpoint / "config.json").write_text("{garbage")
     fails(plan(DEMO_BAG, "--checkpoint", checkpoint), 3, "config.json", "not valid JSON")
 
 
-@needs_checkpoint
 def test_checkpoint_of_another_version(checkpoint: Path):
     content = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps({**content, "format_version": 99}))
     fails(plan(DEMO_BAG, "--checkpoint", checkpoint), 3, "version 99", "reads 1")
 
 
-@needs_checkpoint
 def test_weights_of_another_model(checkpoint: Path):
     content = json.loads((checkpoint / "config.json").read_text())
     content["model"]["transformer"]["layers"] += 1
@@ -221,7 +215,6 @@ def test_edit_of_unknown_parts_and_of_no_grasps(tmp_path: Path):
     fails(edit("bad.npz", "ring"), 3, "bad.npz", "not a readable .npz")
 
 
-@needs_checkpoint
 def test_edit_of_another_hand_s_grasps(tmp_path: Path):
     import torch
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cli_support import CHECKOUT, DEMO_BAG, Ended, export_mug, fails, needs_checkpoint, run, run_process
+from cli_support import CHECKOUT, DEMO_BAG, Ended, export_mug, fails, run, run_process
 
 from maskdex_core import __version__
 from maskdex_core.cli.bench import Bench
@@ -94,7 +94,6 @@ def test_pose_option_is_a_transform_xyzw():
 
 
 # ---------------------------------------------------------------- plan
-@needs_checkpoint
 def test_plan_prints_json_and_leaves_the_same_report(tmp_path: Path):
     ended = run_process("plan", "--cloud", DEMO_BAG, "--seed", "3", "--out", tmp_path)
     report = json.loads(ended.out)
@@ -111,7 +110,6 @@ def test_plan_prints_json_and_leaves_the_same_report(tmp_path: Path):
     assert stages == ["text", "segment", "complete", "sample", "refine", "retarget", "motion"]
 
 
-@needs_checkpoint
 def test_a_rejected_plan_leaves_with_4_and_its_report(monkeypatch, tmp_path: Path):
     def never(*_: object) -> None:
         raise PlanRejected(("joint3: out of reach",))
@@ -137,7 +135,6 @@ def sampled(tmp_path_factory) -> tuple[Path, Path]:
     return mesh, folder / "g.npz"
 
 
-@needs_checkpoint
 def test_sample_writes_ranked_grasps_in_contact(sampled: tuple[Path, Path]):
     grasps = GraspBatch.from_npz(sampled[1])
     with np.load(sampled[1]) as archive:
@@ -152,7 +149,6 @@ def test_sample_writes_ranked_grasps_in_contact(sampled: tuple[Path, Path]):
     assert torch.allclose(identity, torch.eye(3).expand(5, 3, 3), atol=1e-5)
 
 
-@needs_checkpoint
 def test_grasps_follow_the_mesh_s_frame(sampled: tuple[Path, Path], tmp_path: Path):
     offset = (0.3, -0.2, 0.1)
     common = ("--text", "drink", "--n", 3, "--seed", 1, "--no-refine", "--out")
@@ -166,7 +162,6 @@ def test_grasps_follow_the_mesh_s_frame(sampled: tuple[Path, Path], tmp_path: Pa
         assert (palm - middle).norm(dim=-1).max() < 0.2
 
 
-@needs_checkpoint
 def test_edit_changes_what_was_asked_and_not_a_bit_more(sampled: tuple[Path, Path], tmp_path: Path):
     mesh, before_path = sampled
     ended = run(
@@ -192,7 +187,6 @@ def test_replay_returns_the_exit_code_of_the_replay(tmp_path: Path):
     assert "no_bag" in ended.err
 
 
-@needs_checkpoint
 def test_bench_reports_every_stage_as_json():
     ended = run("bench", "--calls", "1", "--batch", "2", "--model", "shipped", "--json")
     result = json.loads(ended.out)

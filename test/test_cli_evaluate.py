@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import fails, needs_checkpoint, run
+from cli_support import fails, run
 
 from maskdex_core.data.files import write_dataset
 
@@ -45,6 +45,5 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-@needs_checkpoint
 def test_an_unknown_split_names_the_known_ones(dataset: Path):
     fails(run("evaluate", "--data", dataset, "--split", "val"), 3, "split 'val'", "train", "unseen_instance")

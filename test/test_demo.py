@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import needs_checkpoint, run_process
+from cli_support import run_process
 
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 
-@needs_checkpoint
 def test_demo_leaves_report_picture_and_trajectory(tmp_path: Path):
     (tmp_path / "plan.png").write_text("of an older run")
     ended = run_process("demo", "--out", tmp_path, timeout=150.0)

@@ -17,10 +17,7 @@ from maskdex_ros.bag import summarise
 from maskdex_ros.conversions import quaternion_from_rotation
 from maskdex_ros.environment import free_domain_id, ros_environment
 
-CHECKPOINT = Path(__file__).resolve().parent.parent / "maskdex_core" / "assets" / "shadow"
 
-
-@pytest.mark.skipif(not CHECKPOINT.is_dir(), reason="no shipped checkpoint in maskdex_core/assets")
 def test_bag_to_plan_to_edited_ring_finger_to_shutdown(tmp_path: Path) -> None:
     summary = summarise(a_bag())
     assert summary.base_from_camera is not None
