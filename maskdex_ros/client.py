@@ -10,6 +10,7 @@ from typing import Any
 from maskdex_core.errors import MaskdexError
 
 Check = Callable[[], None]
+DRAIN = 0.1  # s
 
 
 class ClientTimeout(MaskdexError):
@@ -116,13 +117,18 @@ class GraspClient:
             ClientTimeout: when none comes.
         """
 
-        def heard() -> bool:
+        def tell_stages() -> None:
             while self._stages:
                 on_stage(self._stages.pop(0))
+
+        def heard() -> bool:
+            tell_stages()
             return self.report.get("status", "busy") != "busy"
 
         self.report = {}
         self._wait(heard, timeout, "a report", check)
+        self._spin(DRAIN)  # topics keep no order among each other: a report may overtake its last stages
+        tell_stages()
         return self.report
 
     def _call(self, kind: Any, service: str, request: Any, timeout: float, check: Check) -> Any:
