@@ -67,7 +67,9 @@ setup(
     extras_require={
         "ros": ROS_WHEELS,
         "sim": ["mujoco"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco", "xacro"],
+        "data": ["mujoco"],
+        "ray": ["ray"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco", "xacro", "ray"],
     },
     entry_points={
         "console_scripts": [

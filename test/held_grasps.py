@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskdex_core.data.procedural import ObjectModel, make_object
 from maskdex_core.hands import HandModel
+from maskdex_core.objects.procedural import ObjectModel, make_object
 from maskdex_core.refine.pose import HandPose
 
 torch.set_num_threads(1)  # small batches on a busy machine: threads that wait for each other cost 20 times more

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import beside
 import numpy as np
 import pytest
 import trimesh
@@ -21,9 +21,7 @@ CAPTURES = ("blue_mug", "cylinder", "green_bowl", "mustard", "sugar")
 
 def real_capture(name: str) -> Path:
     """Return the folder of one real capture, or skip the test."""
-    checkout = Path(__file__).resolve().parent.parent
-    shared = Path(os.environ.get("MASKDEX_SHARED", checkout.parent / "shared"))
-    folder = shared / "scenes" / name
+    folder = beside.SCENES / name
     if not folder.is_dir():
         pytest.skip(f"real captures are not here ({folder}); set MASKDEX_SHARED to their folder")
     return folder

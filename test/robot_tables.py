@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
+import beside
 import numpy as np
 import pytest
 
-SHARED = Path(os.environ.get("MASKDEX_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = beside.ROOT
 
 
 def table(name: str) -> dict:

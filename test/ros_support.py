@@ -44,12 +44,6 @@ def load_ros_libraries(config: Any) -> None:
         capture.resume_global_capture()
 
 
-def shared_scenes() -> Path:
-    """Return the folder of real captures; it may not exist."""
-    root = os.environ.get("MASKDEX_SHARED")
-    return (Path(root) if root else CHECKOUT.parent / "shared") / "scenes"
-
-
 def a_bag() -> Path:
     """Return the bag that every checkout carries."""
     return CHECKOUT / "data" / "demo_scene" / "bag"

@@ -9,8 +9,8 @@ import pytest
 import torch
 import trimesh
 
-from maskdex_core.data.mesh_object import load_mesh_object, mesh_object
 from maskdex_core.errors import MeshError
+from maskdex_core.objects.meshes.mesh_object import load_mesh_object, mesh_object
 
 RADIUS = 0.05
 

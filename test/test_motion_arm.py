@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import beside
 import numpy as np
 import pytest
 
@@ -18,7 +18,7 @@ from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.urdf import read_chain
 from maskdex_core.resources import resource_path
 
-SHARED = Path(os.environ.get("MASKDEX_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = beside.ROOT
 FACTS = SHARED / "robots" / "xarm7.json"
 needs_facts = pytest.mark.skipif(not FACTS.exists(), reason=f"fact table {FACTS.name} is not there")
 

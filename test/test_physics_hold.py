@@ -71,7 +71,7 @@ def test_repeats_exactly_and_does_not_depend_on_what_ran_before(hand):
     grasp, test = held_grasps()["carton"], HoldTest(hand, held_object("carton", 0))
     poses = (grasp.rotation, grasp.translation, grasp.pregrasp, grasp.joints, grasp.squeeze)
     first = test.run(*poses)
-    test.run(grasp.rotation, grasp.translation + 0.02 * AWAY, *poses[2:], stop_at_first_failure=True)
+    test.run(grasp.rotation, grasp.translation + 0.02 * AWAY, *poses[2:], quick=True)
     again = test.run(*poses)
     assert again.passed.tolist() == first.passed.tolist() and again.penetration == first.penetration
 
@@ -79,7 +79,7 @@ def test_repeats_exactly_and_does_not_depend_on_what_ran_before(hand):
 def test_stopping_early_gives_the_same_verdict(hand):
     grasp = held_grasps()["mug"]
     whole = _run(hand, grasp, squeeze=grasp.joints)
-    early = _run(hand, grasp, squeeze=grasp.joints, stop_at_first_failure=True)
+    early = _run(hand, grasp, squeeze=grasp.joints, quick=True)
     assert early.fc6 == whole.fc6 and early.passed.sum() <= whole.passed.sum()
 
 

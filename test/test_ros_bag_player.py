@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beside import SCENES
 
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 from ros_bags import POINTS, STATIC, TEXT, write_bag
-from ros_support import Client, process, shared_scenes
+from ros_support import Client, process
 
 from maskdex_core.errors import CloudError, UsageError
 from maskdex_ros.bag import messages, open_bag, summarise
@@ -102,7 +103,7 @@ def test_everything_arrives_byte_for_byte_and_no_faster_than_recorded(tmp_path: 
 
 def test_full_size_clouds_arrive_best_effort_through_shared_memory() -> None:
     """Without the 64 MB segment none of them does."""
-    bag = shared_scenes() / "blue_mug" / "bag"
+    bag = SCENES / "blue_mug" / "bag"
     if not bag.is_dir():
         pytest.skip("real captures are not beside the checkout")
     from sensor_msgs.msg import PointCloud2

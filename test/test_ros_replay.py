@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from beside import SCENES
 
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 from ros_bags import write_bag
-from ros_support import CHECKOUT, FAKE_NODE, shared_scenes
+from ros_support import CHECKOUT, FAKE_NODE
 
 from maskdex_core.errors import TextError, UsageError
 from maskdex_ros.environment import ros_environment
@@ -41,7 +42,7 @@ def test_a_text_on_the_command_line_replaces_the_one_in_the_bag(tmp_path: Path) 
 
 
 def test_real_captures_reach_the_planner_over_real_topics() -> None:
-    bag = shared_scenes() / "blue_mug" / "bag"
+    bag = SCENES / "blue_mug" / "bag"
     if not bag.is_dir():
         pytest.skip("real captures are not beside the checkout")
     report = replay(bag, ReplayOptions(node_command=FAKE, timeout=20.0))

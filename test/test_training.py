@@ -7,6 +7,8 @@ import pytest
 import torch
 from grasp_model_support import FakeEncoder, shadow, tiny_experiment, tiny_model
 
+from maskdex_core.data.files import write_dataset
+from maskdex_core.data.views import write_views
 from maskdex_core.errors import CheckpointError, ConfigError
 from maskdex_core.grasp import GraspModel, GraspTokenizer, HandLayout, PalmPose
 from maskdex_core.grasp.rotation import geodesic_angle
@@ -59,15 +61,75 @@ def test_augmentation_turns_object_and_hand_together(data):
     assert geodesic_angle(rows.palm.rotation, one.palm_rotation).min() > 1e-3
 
 
-def test_partial_views_keep_one_side(data):
-    config = StageConfig(partial_share=1.0, yaw=False, centre_jitter=0.0, point_jitter=0.0)
-    whole = BatchMaker(data, data.joint_names, dataclasses.replace(config, partial_share=0.0), 500, 6)
-    partial = BatchMaker(data, data.joint_names, config, 500, 6)
-    seen, full = (maker.rows(torch.arange(20), _seed(1)).points for maker in (partial, whole))
-    assert seen.shape == full.shape
-    # Normals of a whole ellipsoid cancel; those of one side do not.
-    assert full[..., 3:].mean(1).norm(dim=-1).max() < 0.25
-    assert seen[..., 3:].mean(1).norm(dim=-1).min() > 0.3
+def _views(data, names=None):
+    """Three views of 50 points of each object: its own points, moved away from the others' by a metre a view."""
+    return {
+        name: torch.stack([data.objects[name].points[:50] + view + 1.0 for view in range(3)])
+        for name in names or data.object_names
+    }
+
+
+def test_a_share_of_the_grasps_sees_one_view_of_its_object(data):
+    config = StageConfig(partial_share=0.4, yaw=False, centre_jitter=0.0, point_jitter=0.05)
+    views = _views(data)
+    maker = BatchMaker(data, data.joint_names, config, points=30, views=views)
+    rows = maker.rows(torch.arange(40).repeat(20), _seed(1))
+    centre = data.palm_translation[rows.row] - rows.palm.translation
+    single = centre.norm(dim=-1) > 0.5
+    assert single.float().mean() == pytest.approx(0.4, abs=0.06)
+    assert rows.points.mean(1)[single].abs().max() < 1e-5  # palms are told from the centre of what is seen
+    used = set()
+    for row in single.nonzero().flatten().tolist():
+        name = data.object_names[data.object_index[rows.row[row]]]
+        points = rows.points[row] + centre[row]
+        view = round(float(centre[row].mean())) - 1
+        used.add(view)
+        # Each point is one of that view of that object, without a second noise on the camera's.
+        assert (
+            torch.cdist(points, views[name][view], compute_mode="donot_use_mm_for_euclid_dist").min(1)[0].max() < 1e-5
+        )
+    assert used == {0, 1, 2}
+
+
+def test_objects_without_views_keep_their_whole_cloud(data):
+    config = StageConfig(partial_share=1.0, yaw=False, centre_jitter=0.0)
+    maker = BatchMaker(data, data.joint_names, config, 30, views=_views(data, data.object_names[:1]))
+    rows = maker.rows(torch.arange(40), _seed(1))
+    centre = data.palm_translation[:40] - rows.palm.translation
+    assert torch.equal(centre.norm(dim=-1) > 0.5, data.object_index[:40] == 0)
+    assert not BatchMaker(data, data.joint_names, config, 30).has_views
+
+
+def test_views_have_no_normals_to_mix_with(data):
+    with pytest.raises(ConfigError, match="object_channels is 6, expected 3"):
+        BatchMaker(data, data.joint_names, StageConfig(), 30, channels=6, views=_views(data))
+
+
+def test_single_views_are_evaluated_apart(data):
+    config = tiny_experiment(partial_share=0.5).transformer_training
+    whole = TransformerStage(tiny_model(), shadow(), config, data, encoder=FakeEncoder())
+    both = TransformerStage(tiny_model(), shadow(), config, data, encoder=FakeEncoder(), views=_views(data))
+    for stage in (whole, both):
+        stage.module.eval()
+    with torch.no_grad():
+        reports = [stage.evaluate() for stage in (whole, both)]
+    assert set(reports[1]) - set(reports[0]) == {"nll_all_masked_view"}
+    assert reports[0]["nll_all_masked"] == reports[1]["nll_all_masked"] != reports[1]["nll_all_masked_view"]
+
+
+def test_training_reads_the_views_beside_a_dataset(data, tmp_path):
+    """Far-off views make far-off palms: a run that has seen them logs their likelihood."""
+    table = {
+        name: data.table[name] for name in ("object", "split", "texts", "joints", "palm_translation", "palm_rotation")
+    }
+    surfaces = {name: {"points": s.points.numpy(), "normals": s.normals.numpy()} for name, s in data.objects.items()}
+    write_dataset(tmp_path / "data", table, surfaces, {"joint_names": data.joint_names})
+    write_views(tmp_path / "data", {name: rows.numpy() for name, rows in _views(data).items()})
+    experiment = tiny_experiment(epochs=1, partial_share=0.5)
+    train_tokenizer(tmp_path / "data", experiment, tmp_path / "out", hand=shadow())
+    train_transformer(tmp_path / "data", experiment, tmp_path / "out", hand=shadow(), encoder=FakeEncoder())
+    last = json.loads((tmp_path / "out" / "transformer" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["kind"] == "held-out" and last["nll_all_masked_view"] > 0
 
 
 # ---------------------------------------------------------------------- resume
@@ -80,8 +142,8 @@ def _tokenizer_run(data, folder):
 
 
 def _transformer_run(data, folder):
-    stage_config = tiny_experiment().transformer_training
-    stage = TransformerStage(tiny_model(), shadow(), stage_config, data, encoder=FakeEncoder())
+    stage_config = tiny_experiment(partial_share=0.5).transformer_training
+    stage = TransformerStage(tiny_model(), shadow(), stage_config, data, encoder=FakeEncoder(), views=_views(data))
     return TrainingRun(stage, folder, total_steps=20)
 
 

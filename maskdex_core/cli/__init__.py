@@ -12,7 +12,11 @@ import tyro
 from maskdex_core import __version__
 from maskdex_core.cli.bench import Bench
 from maskdex_core.cli.common import Command, say
-from maskdex_core.cli.data import Build, Stats
+from maskdex_core.cli.data_build import Build
+from maskdex_core.cli.data_import import Import
+from maskdex_core.cli.data_objects import Objects
+from maskdex_core.cli.data_stats import Stats
+from maskdex_core.cli.data_view import View
 from maskdex_core.cli.evaluate import Evaluate
 from maskdex_core.cli.grasps import Edit, Sample
 from maskdex_core.cli.plan import Plan
@@ -27,7 +31,13 @@ subcommand = tyro.conf.subcommand
 class Data:
     """Build grasp datasets and look into them."""
 
-    command: Annotated[Build, subcommand("build")] | Annotated[Stats, subcommand("stats")]
+    command: (
+        Annotated[Build, subcommand("build")]
+        | Annotated[Import, subcommand("import")]
+        | Annotated[Objects, subcommand("objects")]
+        | Annotated[Stats, subcommand("stats")]
+        | Annotated[View, subcommand("view")]
+    )
 
 
 @dataclasses.dataclass(frozen=True)

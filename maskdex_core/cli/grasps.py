@@ -55,7 +55,7 @@ class _MeshCommand(TorchCommand):
     def _geometry(self) -> ObjectGeometry:
         import torch
 
-        from maskdex_core.data.mesh_object import load_mesh_object
+        from maskdex_core.objects.meshes.mesh_object import load_mesh_object
         from maskdex_core.planning.geometry import ObjectGeometry
 
         found = load_mesh_object(self.mesh)

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskdex_core.data.files import Table, read_files
+from maskdex_core.data.columns import Table
+from maskdex_core.data.files import read_files
 from maskdex_core.errors import DatasetError, unknown_choice
 
 
@@ -67,9 +68,9 @@ class GraspDataset:
         facts = content.get("objects", {})
         objects = {
             name: ObjectSurface(
-                points=torch.from_numpy(surface["points"].astype(np.float32)),
-                normals=torch.from_numpy(surface["normals"].astype(np.float32)),
-                part_ids=torch.from_numpy(surface["part_ids"].astype(np.int64)),
+                points=torch.from_numpy(surface["points"]),
+                normals=torch.from_numpy(surface["normals"]),
+                part_ids=torch.from_numpy(surface["part_ids"]),
                 facts=facts.get(name, {}),
             )
             for name, surface in surfaces.items()
@@ -112,7 +113,7 @@ class GraspDataset:
         joint_names: tuple[str, ...],
         info: dict[str, Any],
     ) -> GraspDataset:
-        """Build a dataset from columns as `maskdex_core.data.files.check_table` returns them."""
+        """Build a dataset from columns as `maskdex_core.data.columns.check_table` returns them."""
         used = tuple(sorted(set(table["object"])))
         position = {name: index for index, name in enumerate(used)}
         return cls(

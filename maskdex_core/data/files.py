@@ -1,36 +1,25 @@
-"""The dataset folder on disk: grasps.parquet, objects.safetensors, objects.json, card.md."""
+"""The dataset folder: grasps.parquet, objects.safetensors, objects.json, card.md, and their checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskdex_core.errors import DatasetError, unknown_choice
+from maskdex_core.data.columns import Table, check_table, read_table, rows_to_columns, write_table
+from maskdex_core.data.surfaces import read_surfaces, write_surfaces
+from maskdex_core.errors import DatasetError
 
 FORMAT = "maskdex-grasps"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 GRASPS, SURFACES, OBJECTS, CARD = "grasps.parquet", "objects.safetensors", "objects.json", "card.md"
-SURFACE_FIELDS = ("points", "normals", "part_ids")
-
-TEXT_COLUMNS: dict[str, str] = {
-    "object": "",
-    "family": "",
-    "source": "",
-    "split": "train",
-    "posture": "",
-}
-LIST_COLUMNS = ("tasks", "texts", "contact_parts", "contact_links")
-JOINT_COLUMNS = ("joints", "pregrasp", "squeeze")
-POSE_COLUMNS = {"palm_translation": 3, "palm_rotation": 9}
-NUMBER_COLUMNS = ("fc6", "fc1", "pen_mm", "q1")
-REQUIRED = ("object", "texts", "joints", "palm_translation", "palm_rotation")
-COLUMNS = (*TEXT_COLUMNS, *LIST_COLUMNS, *JOINT_COLUMNS, *POSE_COLUMNS, *NUMBER_COLUMNS)
-
-Table = dict[str, list[Any]]
+CHECKSUMS = "checksums.sha256"  # as sha256sum writes and checks them
+UNFINISHED = ".unfinished"
 
 
 def write_dataset(
@@ -53,26 +42,33 @@ def write_dataset(
             are used when there.
 
     Raises:
-        DatasetError: when a column is unknown or missing, a shape is wrong, or an object is unknown.
+        DatasetError: when a column is unknown or missing, a shape is wrong, an object is unknown, or the
+            disk is full; the dataset that was there is then left as it was.
     """
-    table = _columns(grasps)
+    table = rows_to_columns(grasps)
     joint_names = [str(name) for name in info.get("joint_names", ())]
     if not joint_names:
         raise DatasetError("dataset info lacks joint_names")
     table = check_table(table, len(joint_names), objects, "dataset to write")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_parquet(folder / GRASPS, table)
-    facts = _write_surfaces(folder / SURFACES, objects)
-    content = {
-        "format": FORMAT,
-        "schema_version": SCHEMA_VERSION,
-        "info": {key: value for key, value in info.items() if key != "card"} | {"joint_names": joint_names},
-        "objects": facts,
-    }
-    (folder / OBJECTS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    card = str(info.get("card") or f"# Grasps\n\n{len(table['object'])} grasps on {len(facts)} objects.\n")
-    (folder / CARD).write_text(card, encoding="utf-8")
+    unfinished = folder / UNFINISHED
+    try:
+        unfinished.mkdir(parents=True, exist_ok=True)
+        _write_files(unfinished, table, objects, joint_names, info)
+        for path in sorted(unfinished.iterdir()):
+            path.replace(folder / path.name)
+        write_checksums(folder)
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the sha256 of every file of a dataset folder; called again when a file is added."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS)
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def read_files(folder: Path) -> tuple[Table, dict[str, dict[str, np.ndarray]], dict[str, Any]]:
@@ -81,126 +77,47 @@ def read_files(folder: Path) -> tuple[Table, dict[str, dict[str, np.ndarray]], d
     Raises:
         DatasetError: when a file is missing or corrupt, or the schema version is another.
     """
-    import pyarrow
-    import pyarrow.parquet
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     for name in (OBJECTS, GRASPS, SURFACES):
         if not (folder / name).is_file():
             raise DatasetError(f"dataset {str(folder)!r} lacks {name}")
     content = _read_json(folder)
-    try:
-        table = pyarrow.parquet.read_table(folder / GRASPS).to_pydict()
-        flat = load_file(folder / SURFACES)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{folder / GRASPS}: not a readable parquet file") from error
-    except (SafetensorError, ValueError) as error:
-        raise DatasetError(f"{folder / SURFACES}: not a readable safetensors file") from error
-    surfaces: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in flat.items():
-        name, _, field = key.rpartition("/")
-        surfaces.setdefault(name, {})[field] = value
+    table, surfaces = read_table(folder / GRASPS), read_surfaces(folder / SURFACES)
+    _verify(folder)
     return check_table(table, len(content["info"]["joint_names"]), surfaces, str(folder)), surfaces, content
 
 
-def check_table(table: Mapping[str, Sequence[Any]], joints: int, objects: Mapping[str, Any], where: str) -> Table:
-    """Fill absent columns and check names, lengths and shapes.
-
-    Raises:
-        DatasetError: naming the first thing that is wrong.
-    """
-    for column in table:
-        if column not in COLUMNS:
-            raise DatasetError(f"{where}: {unknown_choice('column', column, COLUMNS)}")
-    for column in REQUIRED:
-        if column not in table:
-            raise DatasetError(f"{where}: column {column!r} is missing")
-    rows = len(table["object"])
-    full: Table = {column: list(table[column]) for column in table}
-    for column, blank in TEXT_COLUMNS.items():
-        full.setdefault(column, [blank] * rows)
-    for column in LIST_COLUMNS:
-        full.setdefault(column, [[] for _ in range(rows)])
-    for column in ("pregrasp", "squeeze"):
-        full.setdefault(column, list(full["joints"]))
-    for column in NUMBER_COLUMNS:
-        full.setdefault(column, [float("nan")] * rows)
-    for column, values in full.items():
-        if len(values) != rows:
-            raise DatasetError(f"{where}: column {column!r} has {len(values)} rows, expected {rows}")
-    sizes = {**dict.fromkeys(JOINT_COLUMNS, joints), **POSE_COLUMNS}
-    for column, size in sizes.items():
-        full[column] = _fixed(full[column], size, f"{where}: column {column!r}")
-    for name in dict.fromkeys(full["object"]):
-        if name not in objects:
-            raise DatasetError(f"{where}: {unknown_choice('object', name, objects)}")
-    return full
+def _write_files(
+    folder: Path, table: Table, objects: Mapping[str, Mapping[str, Any]], joint_names: Sequence[str],
+    info: Mapping[str, Any],
+) -> None:  # fmt: skip
+    write_table(folder / GRASPS, table)
+    facts = write_surfaces(folder / SURFACES, objects)
+    content = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "info": {key: value for key, value in info.items() if key != "card"} | {"joint_names": list(joint_names)},
+        "objects": facts,
+    }
+    (folder / OBJECTS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    card = str(info.get("card") or f"# Grasps\n\n{len(table['object'])} grasps on {len(facts)} objects.\n")
+    (folder / CARD).write_text(card, encoding="utf-8")
 
 
-def _fixed(values: list[Any], size: int, where: str) -> list[Any]:
-    try:
-        array = np.asarray(values, dtype=np.float32).reshape(len(values), size)
-    except (ValueError, TypeError) as error:
-        raise DatasetError(f"{where}: every row needs {size} numbers") from error
-    if not np.isfinite(array).all():
-        raise DatasetError(f"{where}: contains NaN or infinity")
-    return list(array)
+def _verify(folder: Path) -> None:
+    """Compare the files with their checksums."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        raise DatasetError(f"dataset {str(folder)!r} lacks {CHECKSUMS}")
+    for line in path.read_text(encoding="utf-8").splitlines():
+        expected, _, name = line.partition("  ")
+        if not (folder / name).is_file():
+            raise DatasetError(f"dataset {str(folder)!r} lacks {name}, which {CHECKSUMS} names")
+        if _sha256(folder / name) != expected:
+            raise DatasetError(f"{folder / name}: differs from {CHECKSUMS}; the file is damaged or was changed")
 
 
-def _columns(grasps: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    if isinstance(grasps, Mapping):
-        return dict(grasps)
-    keys = set(grasps[0]) if grasps else set()
-    for row, grasp in enumerate(grasps):
-        if set(grasp) != keys:
-            raise DatasetError(f"grasp {row} has other columns than grasp 0: {sorted(set(grasp) ^ keys)}")
-    return {key: [grasp[key] for grasp in grasps] for key in keys}
-
-
-def _write_parquet(path: Path, table: Table) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    kinds: dict[str, pyarrow.DataType] = dict.fromkeys(TEXT_COLUMNS, pyarrow.string())
-    kinds |= dict.fromkeys(LIST_COLUMNS, pyarrow.list_(pyarrow.string()))
-    kinds |= dict.fromkeys((*JOINT_COLUMNS, *POSE_COLUMNS), pyarrow.list_(pyarrow.float32()))
-    kinds |= dict.fromkeys(NUMBER_COLUMNS, pyarrow.float32())
-    arrays = {}
-    for column in COLUMNS:
-        values = table[column]
-        if column in LIST_COLUMNS:
-            values = [[str(item) for item in row] for row in values]
-        elif column in NUMBER_COLUMNS:
-            values = [float(value) for value in values]
-        elif column in TEXT_COLUMNS:
-            values = [str(value) for value in values]
-        arrays[column] = pyarrow.array(values, type=kinds[column])
-    pyarrow.parquet.write_table(pyarrow.table(arrays), path, compression="zstd")
-
-
-def _write_surfaces(path: Path, objects: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    from safetensors.numpy import save_file
-
-    flat: dict[str, np.ndarray] = {}
-    facts: dict[str, dict[str, Any]] = {}
-    for name, entry in objects.items():
-        points = np.ascontiguousarray(entry["points"], dtype=np.float32)
-        normals = np.ascontiguousarray(entry.get("normals", np.zeros_like(points)), dtype=np.float32)
-        parts = np.ascontiguousarray(entry.get("part_ids", np.zeros(len(points))), dtype=np.int64)
-        if points.ndim != 2 or points.shape[1:] != (3,) or normals.shape != points.shape or not len(points):
-            raise DatasetError(f"object {name!r}: points {points.shape} and normals {normals.shape} need (P, 3)")
-        if parts.shape != (len(points),):
-            raise DatasetError(f"object {name!r}: part_ids {parts.shape} need ({len(points)},)")
-        # Half precision is 0.1 mm at 20 cm; a set of hundreds of objects stays a few MB.
-        flat |= {
-            f"{name}/points": points.astype(np.float16),
-            f"{name}/normals": normals.astype(np.float16),
-            f"{name}/part_ids": parts.astype(np.uint8),
-        }
-        facts[name] = {key: value for key, value in entry.items() if key not in SURFACE_FIELDS}
-    save_file(flat, path)
-    return facts
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read_json(folder: Path) -> dict[str, Any]:

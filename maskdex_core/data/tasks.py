@@ -14,6 +14,9 @@ from maskdex_core.errors import DatasetError, unknown_choice
 from maskdex_core.resources import resource_path
 
 MOSTLY = 0.6  # share of contacts that must lie on the parts a task names
+WRAPPING_LINKS = 2  # beyond fingertips, that make a grasp more than one of fingertips
+ABOVE, SIDE, BELOW = 50.0, 25.0, -25.0  # degrees that the palm lies above its contacts
+MANNER_SHARE = 0.4  # of the texts that could take a manner get one
 DIGITS = {
     "th": "thumb",
     "ff": "index finger",
@@ -21,6 +24,8 @@ DIGITS = {
     "rf": "ring finger",
     "lf": "little finger",
 }
+
+COUNTS = ("no", "one", "two", "three", "four", "five")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class TaskRule:
         needs: a part that must be touched at all.
         low: contacts lie in the lower half of the object.
         from_above: the palm is above the contacts.
+        wraps: palm or inner finger links touch too.
     """
 
     touch: tuple[str, ...] = ()
@@ -42,17 +48,24 @@ class TaskRule:
     needs: str = ""
     low: bool = False
     from_above: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
 class GraspFacts:
-    """What decides about tasks: contact links and parts in pairs, heights as a share of the object's."""
+    """What decides about tasks.
+
+    Attributes:
+        contact_links, contact_parts: in pairs.
+        contact_height: of the contacts' middle, as a share of the object's height.
+        elevation: degrees, of the palm's middle as seen from the contacts' middle.
+    """
 
     family: str
     contact_links: tuple[str, ...]
     contact_parts: tuple[str, ...]
-    palm_height: float
     contact_height: float
+    elevation: float
 
 
 @dataclass(frozen=True)
@@ -95,10 +108,10 @@ class TaskBook:
         return self._rules[family][task]
 
     def write(self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-        """Return `count` or more different texts for a grasp, over all of its tasks."""
+        """Return `count` or fewer different texts for a grasp, over all of its tasks."""
         family = self.families[facts.family]
         lines = {
-            self._fill(template, facts, family, task, str(rng.choice(family.names)))
+            self._fill(template, facts, family, task, rng)
             for task in tasks
             for template in self.texts[task]
             if "{free}" not in template or self.rule(facts.family, task).free
@@ -106,12 +119,16 @@ class TaskBook:
         ordered = sorted(lines)
         return [ordered[i] for i in rng.permutation(len(ordered))[:count]]
 
-    def _fill(self, template: str, facts: GraspFacts, family: Family, task: str, name: str) -> str:
-        parts = list(facts.contact_parts)
-        part = max(sorted(set(parts)), key=parts.count)
-        free = self.rule(facts.family, task).free
-        return template.format(object=name, part=part, digits=digits_text(facts.contact_links), use=family.use,
-                               free=free[0] if free else "")  # fmt: skip
+    def _fill(self, template: str, facts: GraspFacts, family: Family, task: str, rng: np.random.Generator) -> str:
+        rule = self.rule(facts.family, task)
+        text = template.format(
+            object=str(rng.choice(family.names)), part=_named_part(rule, facts),
+            digits=digits_text(facts.contact_links), use=family.use, free=rule.free[0] if rule.free else "",
+        )  # fmt: skip
+        manners = [] if "{digits}" in template or task == "lift" else manners_of(facts)
+        if manners and rng.random() < MANNER_SHARE:
+            text += f" {rng.choice(manners)}"
+        return text
 
     def _family_rules(self, name: str, family: Family) -> dict[str, TaskRule]:
         for task in family.tasks:
@@ -141,6 +158,37 @@ def digits_text(contact_links: Sequence[str]) -> str:
     return ", ".join(digits[:-1]) + " and " + digits[-1]
 
 
+def wraps(facts: GraspFacts) -> bool:
+    """Return whether more than fingertips hold the object."""
+    inner = [link for link in facts.contact_links if not link.endswith("distal")]
+    return len(inner) >= WRAPPING_LINKS
+
+
+def manners_of(facts: GraspFacts) -> list[str]:
+    """Return in which manner the hand holds the object, in words that follow a sentence."""
+    found = []
+    if facts.elevation > ABOVE:
+        found.append("from above")
+    elif abs(facts.elevation) < SIDE:
+        found.append("from the side")
+    elif facts.elevation < BELOW:
+        found.append("from below")
+    digits = len(digits_in_contact(facts.contact_links))
+    if wraps(facts):
+        found += ["with a power grasp", "with the whole hand"] if digits >= 4 else ["with a firm grip"]
+    elif all(link.endswith("distal") for link in facts.contact_links):
+        found += ["with the fingertips", f"with {COUNTS[digits]} fingertips"]
+    return found
+
+
+def _named_part(rule: TaskRule, facts: GraspFacts) -> str:
+    """Return the part that a task is about: the one it needs, else the most touched of those it names."""
+    if rule.needs:
+        return rule.needs
+    parts = [part for part in facts.contact_parts if not rule.touch or part in rule.touch]
+    return max(sorted(set(parts)), key=parts.count)
+
+
 def _fits(rule: TaskRule, facts: GraspFacts) -> bool:
     parts = facts.contact_parts
     if not parts or any(part in rule.free for part in parts):
@@ -151,5 +199,6 @@ def _fits(rule: TaskRule, facts: GraspFacts) -> bool:
         and len(digits_in_contact(facts.contact_links)) >= rule.fingers
         and (not rule.needs or rule.needs in parts)
         and (not rule.low or facts.contact_height < 0.5)
-        and (not rule.from_above or facts.palm_height > facts.contact_height)
+        and (not rule.from_above or facts.elevation > SIDE)
+        and (not rule.wraps or wraps(facts))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ def dataset_stats(data: GraspDataset) -> dict[str, Any]:
     """Count a dataset.
 
     Returns:
-        grasps; fc6: grasps that passed FC6; objects; real_objects: those of a named source that is not
-        procedural; tasks: name → grasps; texts: how many in all; splits: name → grasps; pen_mm_median
-        (None if unknown); hmean: mean joint entropy, nats; duplicates: share of near-duplicates, 0..1.
+        grasps; fc6, fc6_hard: grasps that passed them; objects; real_objects: those of a named source that is
+        not procedural; texts: how many in all; tasks, splits, grasp_types, families, contact_parts: name → grasps;
+        pen_mm_median, pen_mm_max, pen_mesh_mm_median, pen_mesh_mm_max, clearance_mm_median, q1_mean,
+        posture_median (None where unknown); hmean: mean joint entropy, nats; duplicates: share of
+        near-duplicates, 0..1.
 
     Raises:
         HandError, DatasetError: when the joints are not the hand's.
@@ -28,8 +31,6 @@ def dataset_stats(data: GraspDataset) -> dict[str, Any]:
     hand = HandModel.load(str(data.info.get("hand", "shadow")))
     joints = data.joints_as(hand.joint_names).double().numpy()
     sources = dict(zip(data.table["object"], data.table["source"], strict=True))
-    pen = np.array(data.table["pen_mm"], dtype=np.float64)
-    pen = pen[np.isfinite(pen)]
     same = duplicates(
         joints,
         data.palm_rotation.double().numpy(),
@@ -39,16 +40,37 @@ def dataset_stats(data: GraspDataset) -> dict[str, Any]:
     entropy = joint_entropy(joints, hand.lower.double().numpy(), hand.upper.double().numpy())
     return {
         "grasps": len(data),
-        "fc6": int(np.sum(np.array(data.table["fc6"], dtype=np.float64) == 1.0)),
+        "fc6": _passed(data, "fc6"),
+        "fc6_hard": _passed(data, "fc6_hard"),
         "objects": len(data.object_names),
         "real_objects": sum(source not in ("", PROCEDURAL) for source in sources.values()),
-        "tasks": _counts(task for tasks in data.table["tasks"] for task in tasks),
         "texts": sum(len(texts) for texts in data.texts),
+        "tasks": _counts(task for tasks in data.table["tasks"] for task in tasks),
         "splits": _counts(data.table["split"]),
-        "pen_mm_median": round(float(np.median(pen)), 4) if len(pen) else None,
+        "grasp_types": _counts(name for name in data.table["grasp_type"] if name),
+        "families": _counts(name for name in data.table["family"] if name),
+        "contact_parts": _counts(part for parts in data.table["contact_parts"] for part in set(parts)),
+        "pen_mm_median": _over(data, "pen_mm", np.median),
+        "pen_mm_max": _over(data, "pen_mm", np.max),
+        "pen_mesh_mm_median": _over(data, "pen_mesh_mm", np.median),
+        "pen_mesh_mm_max": _over(data, "pen_mesh_mm", np.max),
+        "clearance_mm_median": _over(data, "clearance_mm", np.median),
+        "q1_mean": _over(data, "q1", np.mean),
+        "posture_median": _over(data, "posture", np.median),
         "hmean": round(float(entropy.mean()), 4),
         "duplicates": round(float(same.mean()), 5),
     }
+
+
+def _passed(data: GraspDataset, column: str) -> int:
+    return int(np.sum(np.array(data.table[column], dtype=np.float64) == 1.0))
+
+
+def _over(data: GraspDataset, column: str, statistic: Callable[[np.ndarray], Any]) -> float | None:
+    """Return a statistic of a column's known values, None without any."""
+    values = np.array(data.table[column], dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return round(float(statistic(values)), 4) if len(values) else None
 
 
 def _counts(values: Any) -> dict[str, int]:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.data.procedural import ObjectModel, make_object
+from maskdex_core.errors import DatasetError
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
+from maskdex_core.objects.procedural import ObjectModel, make_object
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import concatenate
@@ -66,11 +67,13 @@ def evaluate_success(
     """Yield outcomes for up to `limit` procedural objects of a split, one text each.
 
     Raises:
-        DatasetError: when the split has no grasps.
+        DatasetError: when the split has no grasps, or none on a procedural object.
     """
     part = data.split(split)
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    names = list(part.object_names)
+    names = [name for name in part.object_names if "seed" in part.objects[name].facts]
+    if not names:
+        raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
     for name in [names[i] for i in rng.permutation(len(names))[:limit]]:
         facts = part.objects[name].facts
         target = make_object(facts["family"], int(facts["seed"]))
@@ -157,7 +160,7 @@ def fc6_of(physics: HoldTest, grasps: GraspBatch, center: np.ndarray) -> np.ndar
     outcomes = [
         physics.run(
             grasps.palm_rotation[i].double().numpy(), grasps.palm_translation[i].double().numpy() + center,
-            grasps.pregrasp[i].numpy(), grasps.joints[i].numpy(), grasps.squeeze[i].numpy(), True,
+            grasps.pregrasp[i].numpy(), grasps.joints[i].numpy(), grasps.squeeze[i].numpy(),
         ).fc6
         for i in range(len(grasps))
     ]  # fmt: skip

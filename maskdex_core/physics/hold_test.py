@@ -6,6 +6,10 @@ condim 4, friction 0.6 / 0.02, position actuators kp 5 limited to 3 N·m, palm f
 ±x ±y ±z for 500 steps each from the squeezed state. A direction passes while the object has moved
 less than 5 cm and turned less than 15° from where it lay before the hand closed. Pre-grasp deeper
 than 1 cm in the object or in the hand itself fails.
+
+The quick test stops at the first failed direction, and calls a direction passed once the object's
+drift over the last 0.2 s, carried on to the end, stays below half of both limits. It agreed with the
+whole protocol in 400 of 400 grasps and takes less than half of its steps.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ from typing import Any
 import numpy as np
 from transforms3d.quaternions import mat2quat
 
-from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
+from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hand_mjcf import (
     hand_actuators,
     hand_bodies,
@@ -30,18 +34,30 @@ OBJECT_MASS = 0.1  # kg
 PHASE_STEPS, PUSH_STEPS = 100, 500
 MAX_MOVE, MAX_TURN = 0.05, np.deg2rad(15)  # m, rad
 MAX_PREGRASP_DEPTH = 0.01  # m
+CHECK_STEPS = 25  # between two looks at the object
+DRIFT_CHECKS = 2  # looks over which the quick test measures drift
+QUICK_SHARE = 0.5  # of the limits
 DIRECTIONS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
 FRICTION = (0.6, 0.02)
 FRICTION_HARD = (0.3, 0.002)
+TABLE = '<geom class="object" type="box" size="0.4 0.4 0.05" pos="0 0 -0.05" mass="0"/>'
 
 
 @dataclass(frozen=True)
 class HoldResult:
-    """Outcome of one grasp: `passed` (6,) bool by direction; penetration (m) with the hand closed."""
+    """Outcome of one grasp.
+
+    Attributes:
+        passed: (6,) bool by direction.
+        penetration: m, deepest contact on the object with the hand closed.
+        contacts: links that touch the object with the hand closed.
+        used: largest share of the limits that the object's motion took, over all directions pushed.
+    """
 
     passed: np.ndarray
     penetration: float
     contacts: int
+    used: float = np.inf
 
     @property
     def fc6(self) -> bool:
@@ -53,11 +69,16 @@ class HoldResult:
         """At least one direction held."""
         return bool(self.passed.any())
 
+    @property
+    def margin(self) -> float:
+        """What was left of the limits in the worst direction: 1 for an object that never moved, below 0 if lost."""
+        return 1.0 - self.used
+
 
 class HoldTest:
     """One compiled model for a hand and an object; the palm is the world, the object is placed."""
 
-    def __init__(self, hand: HandModel, target: ObjectModel, friction: tuple[float, float] = FRICTION) -> None:
+    def __init__(self, hand: HandModel, target: TargetObject, friction: tuple[float, float] = FRICTION) -> None:
         import mujoco
 
         self._mujoco: Any = mujoco  # its names are made at run time, out of a type checker's sight
@@ -71,14 +92,14 @@ class HoldTest:
 
     def run(
         self, palm_rotation: np.ndarray, palm_translation: np.ndarray, pregrasp: np.ndarray, grasp: np.ndarray,
-        squeeze: np.ndarray, stop_at_first_failure: bool = False,
+        squeeze: np.ndarray, quick: bool = False,
     ) -> HoldResult:  # fmt: skip
         """Test one grasp.
 
         Args:
             palm_rotation: (3, 3) object_from_palm. palm_translation: (3,) m.
             pregrasp, grasp, squeeze: (J,) rad, the hand's `joint_names` order.
-            stop_at_first_failure: leave the other directions as failed once one has failed.
+            quick: end early where the outcome is plain; directions not tried count as failed.
         """
         data, passed = self._data, np.zeros(6, bool)
         self._place(palm_rotation, palm_translation, pregrasp)
@@ -90,15 +111,17 @@ class HoldTest:
         for _ in range(PHASE_STEPS):
             self._mujoco.mj_step(self._model, data)
         penetration, contacts = self._object_contacts()
-        if self._moved(start):
-            return HoldResult(passed, penetration, contacts)
+        used = self._used(start)
+        if used > 1:
+            return HoldResult(passed, penetration, contacts, used)
         settled = (data.qpos.copy(), data.qvel.copy(), data.act.copy())
         for index, direction in enumerate(DIRECTIONS):
             data.qpos[:], data.qvel[:], data.act[:] = settled
-            passed[index] = self._push(palm_rotation.T @ direction, start)
-            if stop_at_first_failure and not passed[index]:
+            by_push = self._push(palm_rotation.T @ direction, start, quick)
+            passed[index], used = by_push <= 1, max(used, by_push)
+            if quick and not passed[index]:
                 break
-        return HoldResult(passed, penetration, contacts)
+        return HoldResult(passed, penetration, contacts, used)
 
     def _place(self, rotation: np.ndarray, translation: np.ndarray, joints: np.ndarray) -> None:
         self._mujoco.mj_resetData(self._model, self._data)
@@ -116,21 +139,31 @@ class HoldTest:
             self._data.ctrl[:] = start + fraction * (end - start)
             self._mujoco.mj_step(self._model, self._data)
 
-    def _push(self, direction: np.ndarray, start: np.ndarray) -> bool:
+    def _push(self, direction: np.ndarray, start: np.ndarray, quick: bool) -> float:
+        """Return the share of the limits that the object's motion under one push takes."""
         self._data.xfrc_applied[self._object_body, :3] = 10 * OBJECT_MASS * direction
-        held = True
-        for step in range(PUSH_STEPS):
-            self._mujoco.mj_step(self._model, self._data)
-            if step % 25 == 24 and self._moved(start):
-                held = False
+        seen: list[np.ndarray] = []
+        for step in range(CHECK_STEPS, PUSH_STEPS + 1, CHECK_STEPS):
+            for _ in range(CHECK_STEPS):
+                self._mujoco.mj_step(self._model, self._data)
+            if self._used(start) > 1:
                 break
+            seen.append(self._data.qpos[self._free : self._free + 7].copy())
+            if quick and len(seen) > DRIFT_CHECKS:
+                looks_left = (PUSH_STEPS - step) / CHECK_STEPS / DRIFT_CHECKS
+                if self._used(start, seen[-1 - DRIFT_CHECKS], looks_left) < QUICK_SHARE:
+                    break
         self._data.xfrc_applied[:] = 0
-        return held and not self._moved(start)
+        return self._used(start)
 
-    def _moved(self, start: np.ndarray) -> bool:
+    def _used(self, start: np.ndarray, before: np.ndarray | None = None, times: float = 0.0) -> float:
+        """Return the share of the limits taken since `start`, with the motion since `before` done `times` more."""
         pose = self._data.qpos[self._free : self._free + 7]
-        cosine = min(1.0, abs(float(pose[3:] @ start[3:])))
-        return bool(np.linalg.norm(pose[:3] - start[:3]) > MAX_MOVE or 2 * np.arccos(cosine) > MAX_TURN)
+        move, turn = _motion(start, pose)
+        if before is not None:
+            more_move, more_turn = _motion(before, pose)
+            move, turn = move + times * more_move, turn + times * more_turn
+        return max(move / MAX_MOVE, turn / MAX_TURN)
 
     def _deepest_contact(self) -> float:
         return max([0.0, *(-contact.dist for contact in self._data.contact[: self._data.ncon])])
@@ -145,7 +178,26 @@ class HoldTest:
         return depth, len(links)
 
 
-def _scene_xml(hand: HandModel, target: ObjectModel, friction: tuple[float, float]) -> str:
+def scene_model(
+    hand: HandModel, target: TargetObject, friction: tuple[float, float] = FRICTION, table: bool = False
+) -> Any:
+    """Return the compiled MuJoCo model of the test: the palm is the world, the joint "object" places the object.
+
+    With `table` the object carries the table that it stands on.
+    """
+    import mujoco
+
+    engine: Any = mujoco
+    return engine.MjModel.from_xml_string(_scene_xml(hand, target, friction, TABLE if table else ""))
+
+
+def _motion(start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
+    """Return how far (m) and how much (rad) a free body went between two states (7,)."""
+    cosine = min(1.0, abs(float(end[3:] @ start[3:])))
+    return float(np.linalg.norm(end[:3] - start[:3])), float(2 * np.arccos(cosine))
+
+
+def _scene_xml(hand: HandModel, target: TargetObject, friction: tuple[float, float], table: str = "") -> str:
     volume = sum(piece.volume for piece in target.pieces)
     meshes = "".join(
         f'<mesh name="piece{i}" vertex="{numbers(piece.vertices)}"/>' for i, piece in enumerate(target.pieces)
@@ -163,6 +215,6 @@ def _scene_xml(hand: HandModel, target: ObjectModel, friction: tuple[float, floa
 <default><default class="hand"><geom {slide} contype="1" conaffinity="3"/></default>
 <default class="object"><geom {slide} contype="2" conaffinity="1"/></default></default>
 <asset>{meshes}</asset>
-<worldbody>{hand_bodies(hand)}<body name="object"><freejoint name="object"/>{geoms}</body></worldbody>
+<worldbody>{hand_bodies(hand)}<body name="object"><freejoint name="object"/>{geoms}{table}</body></worldbody>
 <contact>{hand_exclusions(hand)}</contact><equality>{hand_equalities(hand)}</equality>
 <actuator>{hand_actuators(hand, 5, 3)}</actuator></mujoco>"""

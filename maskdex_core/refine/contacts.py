@@ -90,6 +90,17 @@ class HandOnObject:
         """Return the deepest sphere penetration (B,) in m into the object."""
         return (-self.look(pose).skin).clamp(min=0).amax(-1)
 
+    def table_depth(self, pose: HandPose) -> Tensor:
+        """Return the deepest sphere (B,) in m below the table's top; 0 without a table."""
+        if self.table_height is None:
+            return torch.zeros(len(pose))
+        low = self.hand.sphere_radius + self.table_height - self.look(pose).centers[..., 2]
+        return low.amax(-1).clamp(min=0)
+
+    def clearance(self, pose: HandPose) -> Tensor:
+        """Return the smallest distance (B,) in m between the hand's skin and the object, negative inside."""
+        return self.look(pose).skin.amin(-1)
+
     def _contacts(self, centers: Tensor, palmar: Tensor, skin: Tensor, normal: Tensor) -> Contacts:
         facing = -(normal * palmar).sum(-1)
         # A contact on the back of a finger is none: its distance is lengthened.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.residuals import ErrorScales, Goal, GraspResiduals, Residuals
+from maskdex_core.refine.residuals import CLEARANCE, ErrorScales, Goal, GraspResiduals, Residuals
 from maskdex_core.refine.rows import apply_step
 
 
@@ -30,6 +30,7 @@ class RefineConfig:
         largest_bend, largest_turn: rad; largest_shift: m a step.
         touch: m; links nearer than this to the surface should touch.
         attract: m; so should fingertips nearer than this.
+        clearance: m that every sphere keeps from the object.
         scales: the errors that cost 1.
     """
 
@@ -40,6 +41,7 @@ class RefineConfig:
     largest_shift: float = 0.008
     touch: float = 0.004
     attract: float = 0.020
+    clearance: float = CLEARANCE
     scales: ErrorScales = field(default_factory=ErrorScales)
 
 
@@ -75,7 +77,7 @@ def refine(
     with torch.no_grad():
         if active is None:
             active = nearly_touching(scene, start, config)
-        residuals = GraspResiduals(scene, config.scales, start, active, goal)
+        residuals = GraspResiduals(scene, config.scales, start, active, goal, config.clearance)
         free = torch.ones(start.joints.shape[1] + 6)
         if movable is not None:
             free[: start.joints.shape[1]] = movable.float()

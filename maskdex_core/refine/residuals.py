@@ -72,9 +72,11 @@ class GraspResiduals:
         start: HandPose,
         active: Tensor,
         goal: Goal | None = None,
+        clearance: float = CLEARANCE,
     ) -> None:
-        """Take the scene, scales, the start (prior), `active` (B, C) 0..1, and residuals of one's own."""
+        """Take the scene, scales, the start (prior), `active` (B, C) 0..1, residuals of one's own, clearance (m)."""
         self._scene, self._scales, self._start, self._active, self._goal = scene, scales, start, active, goal
+        self._clearance = clearance
         self._fingers, self._reach = finger_reach(scene.hand)
         joints = start.joints.shape[1]
         self.prior_weight = 1 / torch.tensor([scales.joint] * joints + [scales.turn] * 3 + [scales.shift] * 3)
@@ -85,7 +87,7 @@ class GraspResiduals:
         motion = HandMotion(self._scene.hand, pose, view.transforms)
         along = motion.along(self._scene.hand.sphere_link, view.centers, view.normal)  # (B, S, D)
         parts = [
-            _below(view.skin - CLEARANCE, along, self._scales.penetration),
+            _below(view.skin - self._clearance, along, self._scales.penetration),
             self._gap(view, along),
             self._self_collision(view.centers, motion),
             self._prior(pose),

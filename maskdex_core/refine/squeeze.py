@@ -47,6 +47,10 @@ class Closing:
     squeeze: Tensor
     residual: Tensor
 
+    def rows(self, keep: Tensor) -> Closing:
+        """Return the closings at some indices."""
+        return Closing(self.pregrasp[keep], self.squeeze[keep], self.residual[keep])
+
 
 def solve_closing(scene: HandOnObject, pose: HandPose, config: SqueezeConfig | None = None) -> Closing:
     """Solve the pre-grasp and the squeeze of grasps.

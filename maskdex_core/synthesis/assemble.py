@@ -1,120 +1,165 @@
-"""Shards → one dataset: tasks and texts by contact, splits by object and by family."""
+"""Shards → one dataset: tasks and texts by contact, splits by object and by family, duplicates left out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from maskdex_core.data.files import write_dataset
-from maskdex_core.data.procedural import ObjectModel, make_object
+from maskdex_core.data.files import write_checksums, write_dataset
 from maskdex_core.data.tasks import GraspFacts, TaskBook, load_tasks
+from maskdex_core.data.views import pack_views, render_views, write_views
 from maskdex_core.hands.model import HandModel
-from maskdex_core.synthesis.build import read_shard
-from maskdex_core.synthesis.synthesize import MadeGrasp
+from maskdex_core.metrics.diversity import duplicates
+from maskdex_core.objects.meshes.annotated_mesh import AnnotatedMesh
+from maskdex_core.objects.procedural import ObjectModel
+from maskdex_core.synthesis.dataset_card import dataset_card
+from maskdex_core.synthesis.jobs import PROCEDURAL, SynthesisJob
+from maskdex_core.synthesis.made_grasp import MadeGrasp
+from maskdex_core.synthesis.measure import GraspMeasures
+from maskdex_core.synthesis.shards import Shard, read_shard
 
-UNSEEN_FAMILIES = ("jug", "torch")  # a category nobody trains on
-UNSEEN_EVERY = 6  # of the other families every sixth object is an unseen instance
+UNSEEN_FAMILIES = ("jug", "torch", "figure", "scissors", "headphones")  # categories nobody trains on
+UNSEEN_EVERY = 6  # of the others every sixth object is an unseen instance
 TEXTS = 5
-SURFACE_POINTS = 2048
-PROTOCOL = "FC6 as in maskdex_core/physics/hold_test.py"
+SURFACE_POINTS = 1024
+VIEWS = 6  # kept of objects that cannot be built again
+DEEPEST = 2.0  # mm, in convex parts and in the mesh
 
 
-def assemble(shards: Iterable[Path], folder: Path) -> int:
-    """Write the dataset of all valid grasps; return how many there are.
+@dataclass
+class Effort:
+    """What a build took: core-seconds and grasps by object family and by grasp type, candidates in all."""
+
+    seconds: float = 0.0
+    tried: int = 0
+    by_family: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0]))
+    by_type: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+
+    def add(self, build: dict[str, Any]) -> None:
+        """Count one shard."""
+        self.seconds += build["core_seconds"]
+        self.tried += build["tried"]
+        self.by_family[build["family"]][0] += build["core_seconds"]
+        self.by_family[build["family"]][1] += build["valid"]
+        for label, (valid, tried) in build["by_type"].items():
+            counts = self.by_type[label.split("/")[0]]
+            counts[0], counts[1] = counts[0] + valid, counts[1] + tried
+
+
+def assemble(folder: Path, shards: Path, jobs: Iterable[SynthesisJob]) -> int:
+    """Write the dataset of all valid grasps of some jobs; return how many there are.
+
+    Args:
+        folder: of the dataset. shards: where the shards are. jobs: those to take; each must have its shard.
 
     Raises:
-        DatasetError: when a shard cannot be read.
+        DatasetError: when a shard cannot be read, an object is another one than its grasps were made for, or
+            the dataset cannot be written.
     """
-    book, hand = load_tasks(), HandModel.load("shadow")
-    rows: list[dict] = []
-    objects: dict[str, dict] = {}
-    seconds = tried = 0.0
-    for path in sorted(shards):
-        build, grasps = read_shard(path)
-        seconds, tried = seconds + build["core_seconds"], tried + build["tried"]
-        if not grasps:
+    book, hand, effort = load_tasks(), HandModel.load("shadow"), Effort()
+    rows: list[dict[str, Any]] = []
+    objects: dict[str, dict[str, Any]] = {}
+    views: dict[str, np.ndarray] = {}
+    by_object: dict[tuple[str, str, Path | None], list[tuple[SynthesisJob, Shard]]] = defaultdict(list)
+    for job in jobs:
+        shard = read_shard(shards / job.shard)
+        effort.add(shard.build)
+        by_object[(job.source, shard.build["object"], job.meshes)].append((job, shard))
+    for ordinal, ((source, name, _), made) in enumerate(sorted(by_object.items(), key=lambda item: item[0][:2])):
+        target = made[0][0].load()
+        grasps = [pair for _, shard in made for pair in zip(shard.grasps, shard.measures, strict=True)]
+        split = split_of(target.family, made[0][0].seed if source == PROCEDURAL else ordinal)
+        rng = np.random.default_rng([len(name), ordinal])
+        found = [_row(book, target, source, split, *pair, rng) for pair in _kept(grasps)]
+        found = [row for row in found if row["tasks"]]  # held by one digit and the palm: no task asks for that
+        if not found:
             continue
-        target = make_object(build["family"], build["seed"])
-        points, normals, parts = target.sample_surface(SURFACE_POINTS)
-        objects[target.name] = {
-            "points": points, "normals": normals, "part_ids": parts,
-            "family": target.family, "seed": build["seed"], "part_names": list(target.part_names),
-        }  # fmt: skip
-        rng = np.random.default_rng(len(rows))
-        made = [_row(book, target, grasp, build["seed"], rng) for grasp in grasps]
-        rows += [row for row in made if row["tasks"]]  # held by one digit and the palm: no task asks for that
+        rows += found
+        objects[name] = _object_facts(target, source, made[0])
+        if source != PROCEDURAL:
+            views[name] = pack_views(render_views(target, VIEWS))
     info = {
         "hand": "shadow", "joint_names": list(hand.joint_names), "grasps": len(rows), "objects": len(objects),
-        "simulated": int(tried), "core_hours": round(seconds / 3600, 3), "protocol": PROTOCOL,
+        "simulated": effort.tried, "core_hours": round(effort.seconds / 3600, 3), "version": _version(rows),
     }  # fmt: skip
-    info["version"] = _version(rows)
-    write_dataset(folder, rows, objects, info | {"card": _card(info, rows)})
+    write_dataset(folder, rows, objects, info | {"card": dataset_card(info, rows, objects, effort)})
+    if views:
+        write_views(folder, views)
+        write_checksums(folder)
     return len(rows)
 
 
-def _version(rows: list[dict]) -> str:
+def split_of(family: str, number: int) -> str:
+    """Return the split of an object of a family: train, unseen_instance or unseen_category."""
+    if family in UNSEEN_FAMILIES:
+        return "unseen_category"
+    return "unseen_instance" if number % UNSEEN_EVERY == UNSEEN_EVERY - 1 else "train"
+
+
+def _kept(grasps: list[tuple[MadeGrasp, GraspMeasures]]) -> list[tuple[MadeGrasp, GraspMeasures]]:
+    """Leave out what sits too deep by the exact measure, and near-duplicates but one."""
+    shallow = [pair for pair in grasps if max(pair[1].pen_mm, pair[1].pen_mesh_mm) <= DEEPEST]
+    kept: list[tuple[MadeGrasp, GraspMeasures]] = []
+    while shallow:
+        joints, rotation, translation = (
+            np.stack([getattr(grasp, name) for grasp, _ in shallow])
+            for name in ("joints", "palm_rotation", "palm_translation")
+        )
+        same = duplicates(joints, rotation, translation, np.zeros(len(shallow)))
+        if not same.any():
+            return kept + shallow
+        shallow.pop(int(np.flatnonzero(same)[0]))
+    return kept
+
+
+def _row(
+    book: TaskBook, target: ObjectModel | AnnotatedMesh, source: str, split: str, grasp: MadeGrasp,
+    measures: GraspMeasures, rng: np.random.Generator,
+) -> dict[str, Any]:  # fmt: skip
+    facts = grasp_facts(target.family, target.bounds, grasp, measures)
+    tasks = book.satisfied(facts)
+    return {
+        "object": target.name, "family": target.family, "source": source, "split": split,
+        "grasp_type": grasp.grasp_type, "closing": grasp.closing,
+        "tasks": list(tasks), "texts": book.write(facts, tasks, TEXTS, rng),
+        "joints": grasp.joints, "pregrasp": grasp.pregrasp, "squeeze": grasp.squeeze,
+        "palm_translation": grasp.palm_translation, "palm_rotation": grasp.palm_rotation.ravel(),
+        "contact_parts": list(grasp.contact_parts), "contact_links": list(grasp.contact_links),
+        "fc6": 1.0, "fc1": 1.0, "fc6_hard": float(grasp.fc6_hard), "fc6_margin": grasp.fc6_margin,
+        "pen_mm": measures.pen_mm, "pen_mesh_mm": measures.pen_mesh_mm, "clearance_mm": measures.clearance_mm,
+        "q1": measures.q1, "posture": measures.posture,
+    }  # fmt: skip
+
+
+def grasp_facts(family: str, bounds: np.ndarray, grasp: MadeGrasp, measures: GraspMeasures) -> GraspFacts:
+    """Return what tasks are decided by, for a grasp on an object with bounds (2, 3) m that rests on z = 0."""
+    contact, toward_palm = measures.contact_center, measures.palm_center - measures.contact_center
+    height = float((contact[2] - bounds[0, 2]) / max(bounds[1, 2] - bounds[0, 2], 1e-3))
+    elevation = float(np.degrees(np.arctan2(toward_palm[2], np.linalg.norm(toward_palm[:2]))))
+    return GraspFacts(family, grasp.contact_links, grasp.contact_parts, height, elevation)
+
+
+def _object_facts(target: ObjectModel | AnnotatedMesh, source: str, made: tuple[SynthesisJob, Shard]) -> dict[str, Any]:
+    job, shard = made
+    points, normals, parts = target.sample_surface(SURFACE_POINTS)
+    facts: dict[str, Any] = {
+        "points": points, "normals": normals, "part_ids": parts, "family": target.family, "source": source,
+        "part_names": list(target.part_names),
+    }  # fmt: skip
+    if source == PROCEDURAL:
+        return facts | {"seed": job.seed}
+    return facts | {"fingerprint": shard.build["fingerprint"], "licence": job.licence}
+
+
+def _version(rows: list[dict[str, Any]]) -> str:
     """Return a name that changes whenever a grasp does."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(row["object"].encode() + np.asarray(row["joints"], np.float32).tobytes())
-    return f"procedural-{digest.hexdigest()[:8]}"
-
-
-def _card(info: dict, rows: list[dict]) -> str:
-    """Return the dataset's card: what it is, how it was made, what is in it."""
-    splits = Counter(row["split"] for row in rows)
-    tasks = Counter(task for row in rows for task in row["tasks"])
-    families = Counter(row["family"] for row in rows)
-    rate = info["grasps"] / max(info["core_hours"], 1e-9)
-    tables = [
-        "\n".join(["", f"| {name} | grasps |", "|---|---|", *(f"| {key} | {n} |" for key, n in counts.most_common())])
-        for name, counts in (("split", splits), ("task", tasks), ("family", families))
-    ]
-    return "\n".join([
-        "# Grasps of the right Shadow hand on procedural objects",
-        "",
-        f"Version `{info['version']}`: {info['grasps']} grasps on {info['objects']} objects,"
-        f" {sum(len(row['texts']) for row in rows)} texts.",
-        f"Every grasp passed {info['protocol']} (0.1 kg, friction 0.6, six directions, 1 N each).",
-        f"Made by `maskdex data build`: {info['simulated']} candidates simulated, {info['core_hours']} core-hours,",
-        f"{rate:.0f} valid grasps a core-hour. All objects, parts, tasks and texts are this project's own.",
-        "Tasks are given by contact: `config/tasks.yaml`. Every hand stays above the table its object rests on.",
-        "Not measured: q1, posture, FC1 beyond FC6 (a grasp that passed FC6 passed FC1).",
-        *tables,
-        "",
-    ])  # fmt: skip
-
-
-def split_of(family: str, seed: int) -> str:
-    """Return the split of an object: train, unseen_instance or unseen_category."""
-    if family in UNSEEN_FAMILIES:
-        return "unseen_category"
-    return "unseen_instance" if seed % UNSEEN_EVERY == UNSEEN_EVERY - 1 else "train"
-
-
-def _row(book: TaskBook, target: ObjectModel, grasp: MadeGrasp, seed: int, rng: np.random.Generator) -> dict:
-    low, high = target.bounds[:, 2]
-    heights = _heights(grasp, low, high)
-    facts = GraspFacts(target.family, grasp.contact_links, grasp.contact_parts, *heights)
-    tasks = book.satisfied(facts)
-    return {
-        "object": target.name, "family": target.family, "source": "procedural",
-        "split": split_of(target.family, seed), "tasks": list(tasks),
-        "texts": book.write(facts, tasks, TEXTS, rng),
-        "joints": grasp.joints, "pregrasp": grasp.pregrasp, "squeeze": grasp.squeeze,
-        "palm_translation": grasp.palm_translation, "palm_rotation": grasp.palm_rotation.ravel(),
-        "contact_parts": list(grasp.contact_parts), "contact_links": list(grasp.contact_links),
-        "fc6": 1.0, "fc1": 1.0, "pen_mm": grasp.pen_mm,
-    }  # fmt: skip
-
-
-def _heights(grasp: MadeGrasp, low: float, high: float) -> tuple[float, float]:
-    """Return the heights of the palm's middle and of the fingertips' side as shares of the object's."""
-    palm = grasp.palm_rotation @ np.array([0.0, 0.0, 0.05]) + grasp.palm_translation
-    reach = grasp.palm_rotation @ np.array([0.0, -0.06, 0.11]) + grasp.palm_translation
-    span = max(high - low, 1e-3)
-    return float((palm[2] - low) / span), float((reach[2] - low) / span)
+    return f"shadow-{digest.hexdigest()[:8]}"

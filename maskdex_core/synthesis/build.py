@@ -2,96 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import multiprocessing
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from maskdex_core.data.procedural import FAMILIES, make_object
 from maskdex_core.errors import DatasetError
 from maskdex_core.hands.model import HandModel
-from maskdex_core.synthesis.synthesize import MadeGrasp, SynthesisConfig, synthesize
+from maskdex_core.synthesis.executors import Executor, on_this_machine
+from maskdex_core.synthesis.jobs import SynthesisJob
+from maskdex_core.synthesis.measure import measure
+from maskdex_core.synthesis.shards import Shard, write_shard
+from maskdex_core.synthesis.synthesize import SynthesisConfig, synthesize
 
 log = logging.getLogger(__name__)
 
 
 def build_shards(
-    folder: Path, seeds: Sequence[int], families: Sequence[str] | None = None, workers: int = 1,
-    config: SynthesisConfig | None = None,
+    folder: Path, jobs: Sequence[SynthesisJob], execute: Executor | None = None,
+    config: SynthesisConfig | None = None, on_shard: Callable[[], object] = lambda: None,
 ) -> list[Path]:  # fmt: skip
-    """Make one shard for each family and seed that has none yet; return all shards.
+    """Do every job that has no shard yet; return the shards of all jobs.
+
+    Workers return text and only this process writes: they need no common disk.
+
+    Args:
+        folder: of the shards. jobs: what to do.
+        execute: how; in this process by default.
+        config: effort on one object.
+        on_shard: called for each job that is done, those done before among them.
 
     Raises:
-        DatasetError: when the folder cannot be written.
+        DatasetError: when the folder cannot be written, or an object is unknown.
     """
-    config = config or SynthesisConfig()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror})") from error
-    wanted = [(family, seed) for seed in seeds for family in (families or FAMILIES)]
-    jobs = [(folder, family, seed, config) for family, seed in wanted if not shard_path(folder, family, seed).exists()]
-    log.info("%d of %d objects to do", len(jobs), len(wanted))
-    if workers == 1:
-        for job in jobs:
-            _work(job)
-    else:
-        with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=16) as pool:
-            for _ in pool.imap_unordered(_work, jobs):
-                pass
-    return [shard_path(folder, *pair) for pair in wanted]
+    missing = [job for job in jobs if not (folder / job.shard).exists()]
+    for _ in range(len(jobs) - len(missing)):
+        on_shard()
+    work = partial(make_shard, config=config or SynthesisConfig())
+    for job, text in (execute or on_this_machine(1))(work, missing):
+        write_shard(folder / job.shard, text)
+        on_shard()
+    return [folder / job.shard for job in jobs]
 
 
-def shard_path(folder: Path, family: str, seed: int) -> Path:
-    """Return where the grasps of one object are kept."""
-    return folder / f"{family}_{seed:03d}.json"
-
-
-def read_shard(path: Path) -> tuple[dict, list[MadeGrasp]]:
-    """Return what is known of the object's build, and its grasps.
-
-    Raises:
-        DatasetError: when the file is not a shard.
-    """
-    try:
-        data = json.loads(path.read_text())
-        return data["build"], [_from_json(row) for row in data["grasps"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path}: not a grasp shard ({error})") from error
-
-
-def _work(job: tuple[Path, str, int, SynthesisConfig]) -> None:
+def make_shard(job: SynthesisJob, config: SynthesisConfig) -> tuple[SynthesisJob, str]:
+    """Do one job, anywhere; return it with its shard's text."""
     import torch
 
     torch.set_num_threads(1)
-    folder, family, seed, config = job
-    hand, target = HandModel.load("shadow"), make_object(family, seed)
+    hand, target = HandModel.load("shadow"), job.load()
     begun, tried, grasps, by_type = time.process_time(), 0, [], {}
-    for label, count, made in synthesize(hand, target, config, seed):
+    for label, count, made in synthesize(hand, target, config, job.seed):
         tried += count
         grasps += made
         by_type[label] = [len(made), count]
+    seconds = time.process_time() - begun
     build = {
-        "family": family, "seed": seed, "object": target.name, "tried": tried, "valid": len(grasps),
-        "core_seconds": round(time.process_time() - begun, 2), "by_type": by_type,
+        "source": job.source, "name": job.name, "seed": job.seed, "object": target.name, "family": target.family,
+        "fingerprint": getattr(target, "fingerprint", ""), "tried": tried, "valid": len(grasps),
+        "core_seconds": round(seconds, 2), "by_type": by_type,
     }  # fmt: skip
-    path = shard_path(folder, family, seed)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps({"build": build, "grasps": [_to_json(grasp) for grasp in grasps]}))
-    temporary.replace(path)
-    log.info("%s: %d valid of %d in %.0f s", target.name, len(grasps), tried, build["core_seconds"])
-
-
-def _to_json(grasp: MadeGrasp) -> dict:
-    return {k: np.round(v, 6).tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(grasp).items()}
-
-
-def _from_json(row: dict) -> MadeGrasp:
-    arrays = {k: np.asarray(v, np.float64) for k, v in row.items() if k.startswith(("joints", "pre", "squ", "palm"))}
-    return MadeGrasp(**{**row, **arrays, "contact_links": tuple(row["contact_links"]),
-                        "contact_parts": tuple(row["contact_parts"])})  # fmt: skip
+    log.info("%s: %d valid of %d in %.0f s", target.name, len(grasps), tried, seconds)
+    return job, Shard(build, grasps, measure(hand, target, grasps)).to_json()

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskdex_core.data.procedural.object_model import ObjectModel
 from maskdex_core.hands.model import HandModel
+from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.synthesis.grasp_types import GraspType, preshapes
@@ -16,7 +16,7 @@ from maskdex_core.synthesis.grasp_types import GraspType, preshapes
 ROLLS = 8
 
 
-def antipodal_pairs(target: ObjectModel, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
+def antipodal_pairs(target: TargetObject, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
     """Return pairs (P, 2, 3) m of facing surface points no wider apart than `widest`.
 
     Args:

@@ -1,18 +1,19 @@
-"""Random training batches: rows, object points, partial views, yaw. Poses come out in the object frame.
+"""Random training batches: rows, object points, single views, yaw. Poses come out in the object frame.
 
-Legend: B batch, G grasps, O objects, P points drawn, J joints.
+Legend: B batch, G grasps, O objects, P points drawn, J joints, V views of an object, Q points of a view.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from maskdex_core.data import GraspDataset
+from maskdex_core.errors import ConfigError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.rotation import rotation_about_z
 from maskdex_core.training.config import StageConfig
@@ -42,6 +43,7 @@ class BatchMaker:
         config: StageConfig,
         points: int = 0,
         channels: int = 3,
+        views: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Prepare a dataset.
 
@@ -51,6 +53,11 @@ class BatchMaker:
             config: augmentation.
             points: object points a grasp; 0 leaves objects out (their centroid still counts).
             channels: 3, or 6 for points with normals.
+            views: object name → (V, Q, 3) m, what single cameras saw of it. `partial_share` of the grasps
+                on such an object see one of them instead of points all over its surface.
+
+        Raises:
+            ConfigError: when views are to be mixed with points that have normals.
         """
         self.config, self.points, self.channels = config, points, channels
         self.joints = data.joints_as(joint_names)
@@ -61,6 +68,7 @@ class BatchMaker:
         self.starts = self.counts.cumsum(0) - self.counts
         self.surface = torch.cat([torch.cat((surface.points, surface.normals), 1) for surface in surfaces])  # (ΣP, 6)
         self.centroids = torch.stack([surface.points.mean(0) for surface in surfaces])  # (O, 3)
+        self._take_views([(views or {}).get(name) for name in data.object_names])
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -70,17 +78,44 @@ class BatchMaker:
         row = torch.randint(len(self), (batch,), generator=generator)
         return self.rows(row, generator)
 
-    def rows(self, row: Tensor, generator: torch.Generator, augment: bool = True) -> GraspRows:
-        """Return chosen rows (B,), augmented or only centred."""
+    def _take_views(self, views: Sequence[Tensor | None]) -> None:
+        """Keep all points of all views in one row, with the place and size of each view and object."""
+        known = [rows for rows in views if rows is not None]
+        if known and self.channels != 3:
+            raise ConfigError(f"single views have no normals: object_channels is {self.channels}, expected 3")
+        self.view_counts = torch.tensor([0 if rows is None else len(rows) for rows in views])  # (O,)
+        self.view_starts = self.view_counts.cumsum(0) - self.view_counts
+        sizes = [rows.shape[1] for rows in known for _ in range(len(rows))]
+        self.view_sizes = torch.tensor(sizes, dtype=torch.int64)  # (ΣV,)
+        self.view_points = torch.cat([rows.flatten(0, 1) for rows in known]) if known else torch.empty(0, 3)
+
+    @property
+    def has_views(self) -> bool:
+        """Whether any object has views."""
+        return len(self.view_sizes) > 0
+
+    def rows(
+        self, row: Tensor, generator: torch.Generator, augment: bool = True, partial_share: float | None = None
+    ) -> GraspRows:
+        """Return chosen rows (B,), augmented or only centred.
+
+        Args:
+            row: of the dataset. generator: source of every draw. augment: turn, shift and jitter.
+            partial_share: share of rows that see a single view; the configuration's when augmenting, else 0.
+        """
         config, batch = self.config, len(row)
+        if partial_share is None:
+            partial_share = config.partial_share if augment else 0.0
         owner = self.object_index[row]
         rotation, translation = self.rotation[row], self.translation[row]
         if not self.points:
             cloud, centroid = None, self.centroids[owner]
         else:
             cloud = self._cloud(owner, generator)
-            if augment and config.partial_share:
-                cloud = _partial(cloud, config.partial_share, generator)
+            single = torch.zeros(batch, dtype=torch.bool)
+            if partial_share and self.has_views:
+                single = (torch.rand(batch, generator=generator) < partial_share) & (self.view_counts[owner] > 0)
+                cloud[single, :, :3] = self._view(owner[single], generator)
             centroid = cloud[..., :3].mean(1)
         if augment:
             shift = torch.randn(batch, 3, generator=generator) * config.centre_jitter
@@ -90,6 +125,7 @@ class BatchMaker:
             noise = torch.zeros_like(cloud[..., :3])
             if augment:
                 noise = config.point_jitter * torch.randn(noise.shape, generator=generator)
+                noise[single] = 0.0  # a view brings its camera's noise
             cloud = torch.cat((cloud[..., :3] - centroid.unsqueeze(1) + noise, cloud[..., 3:]), -1)
         if augment and config.yaw:
             turn = rotation_about_z(2.0 * math.pi * torch.rand(batch, generator=generator))
@@ -108,17 +144,12 @@ class BatchMaker:
         within = (share * self.counts[owner].unsqueeze(1)).long()
         return self.surface[self.starts[owner].unsqueeze(1) + within]
 
-
-def _partial(cloud: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Keep, in a share of the clouds (B, P, 6), the points that face a camera above the horizon."""
-    batch, count, _ = cloud.shape
-    view = torch.randn(batch, 3, generator=generator)
-    view[:, 2] = view[:, 2].abs()
-    view = torch.nn.functional.normalize(view, dim=-1)
-    facing = (cloud[..., 3:] * view.unsqueeze(1)).sum(-1)  # (B, P)
-    order = facing.argsort(1, descending=True)
-    kept = (facing > 0.0).sum(1, keepdim=True).clamp_min(count // 10 + 1)
-    whole = torch.rand(batch, 1, generator=generator) >= share
-    kept = torch.where(whole, count, kept)
-    pick = order.gather(1, torch.arange(count).expand(batch, -1) % kept)
-    return cloud.gather(1, pick.unsqueeze(-1).expand(-1, -1, 6))
+    def _view(self, owner: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw points (B, P, 3) of one random view of each row's object, in the mesh's frame."""
+        batch = len(owner)
+        within = (torch.rand(batch, generator=generator) * self.view_counts[owner]).long()
+        view = self.view_starts[owner] + within
+        share = torch.rand(batch, self.points, generator=generator)
+        point = (share * self.view_sizes[view].unsqueeze(1)).long()
+        first = self.view_sizes.cumsum(0) - self.view_sizes
+        return self.view_points[first[view].unsqueeze(1) + point]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskdex_core.data import GraspDataset
+from maskdex_core.data.views import object_views
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.model import GraspModel
@@ -68,7 +70,17 @@ class TransformerStage:
         held_out: GraspDataset | None = None,
         encoder: TextEncoder | None = None,
         device: str = "cpu",
+        views: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """Prepare the stage.
+
+        Args:
+            model: its tokenizer is trained. hand: whose grasps these are. config: how to train.
+            train, held_out: grasps; those that train are evaluated on when none are held out.
+            encoder: of texts; the one the model's configuration names if None.
+            device: where to train.
+            views: single views by object name, as `object_views` returns.
+        """
         self.model, self.hand, self.config, self.device = model.to(device), hand, config, device
         model.tokenizer.requires_grad_(False).eval()
         # GraspModel as a whole is not trained: the tokenizer must stay in evaluation mode.
@@ -80,7 +92,8 @@ class TransformerStage:
         names = model.joint_names
 
         def prepare(data: GraspDataset) -> tuple[BatchMaker, TextTable]:
-            return BatchMaker(data, names, config, points, size.object_channels), TextTable(data, encoder)
+            batches = BatchMaker(data, names, config, points, size.object_channels, views)
+            return batches, TextTable(data, encoder)
 
         self.batches, self.texts = prepare(train)
         self.held_out, self.held_out_texts = (self.batches, self.texts) if held_out is None else prepare(held_out)
@@ -106,15 +119,22 @@ class TransformerStage:
         return total, {name: float(value.detach()) for name, value in report.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Return the likelihood of held-out tokens, all masked and one masked at a time."""
+        """Return the likelihood of held-out tokens: all masked on whole clouds and on single views, one masked."""
         generator = torch.Generator().manual_seed(1)
-        rows = self.held_out.rows(evaluation_rows(len(self.held_out), 256), generator)
+        chosen = evaluation_rows(len(self.held_out), 256)
+        rows = self.held_out.rows(chosen, generator, partial_share=0.0)
         text = self.held_out_texts.draw(rows.row, generator)
         tokens, _ = self._tokens(rows)
         result = {}
         blank = torch.ones_like(tokens, dtype=torch.bool)
         logits = self._logits(rows, text, tokens, blank, None)
         result["nll_all_masked"] = float(F.cross_entropy(logits.flatten(0, 1), tokens.flatten()))
+        if self.held_out.has_views:
+            # The same grasps; those on objects without views keep the whole cloud.
+            seen = self.held_out.rows(chosen, torch.Generator().manual_seed(2), partial_share=1.0)
+            tokens_seen, _ = self._tokens(seen)
+            logits = self._logits(seen, text, tokens_seen, blank, None)
+            result["nll_all_masked_view"] = float(F.cross_entropy(logits.flatten(0, 1), tokens_seen.flatten()))
         alone = []
         for position in range(tokens.shape[1]):
             mask = torch.zeros_like(blank)
@@ -181,7 +201,8 @@ def train_transformer(
     facts = checkpoint_facts(train, getattr(hand, "name", "shadow"), Path(out).name) | (info or {})
     model = GraspModel(experiment.model, HandLayout.of(hand), facts)
     _take_tokenizer(model, Path(out) / "tokenizer" / "state.safetensors")
-    stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device)
+    views = _views((train, held_out), data) if stage_config.partial_share else None
+    stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device, views)
     run = TrainingRun(stage, Path(out) / stage.name, stage_config.total_steps(len(train)), max_minutes)
     logger.info("transformer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
     run.run(resume)
@@ -189,6 +210,16 @@ def train_transformer(
     logs = {name: Path(out) / name / "log.jsonl" for name in ("tokenizer", "transformer")}
     model.eval().save(folder, card or checkpoint_card(facts, experiment, logs), dtype)
     return folder
+
+
+def _views(parts: tuple[GraspDataset, GraspDataset | None], data: str | Path | GraspDataset) -> dict[str, Tensor]:
+    folder = None if isinstance(data, GraspDataset) else Path(data)
+    views: dict[str, Tensor] = {}
+    for part in parts:
+        views |= {} if part is None else object_views(part, folder)
+    if not views:
+        logger.warning("no object has views: all grasps are learned on whole clouds")
+    return views
 
 
 def _take_tokenizer(model: GraspModel, path: Path) -> None:

@@ -6,14 +6,15 @@ P surface points, B bodies (closed shells that do not touch), N grid nodes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskdex_core.data.procedural.object_model import GRID_MARGIN, GRID_SPACING
 from maskdex_core.errors import MeshError
+from maskdex_core.objects.object_model import GRID_MARGIN, GRID_SPACING
 from maskdex_core.refine.sdf import SdfGrid
 
 if TYPE_CHECKING:
@@ -78,11 +79,24 @@ def mesh_object(mesh: trimesh.Trimesh, name: str, points: int = SURFACE_POINTS, 
     Raises:
         MeshError: when it is not closed, flat, or not of a size that a hand can grasp.
     """
+    mesh, field = _solid(mesh, where)
+    surface, normals = visible_surface(mesh, field, points, where)
+    return MeshObject(name, surface, normals, sdf_grid(field, np.asarray(mesh.bounds)), np.asarray(mesh.extents))
+
+
+def mesh_surface(mesh: trimesh.Trimesh, points: int, where: str = "mesh") -> tuple[np.ndarray, np.ndarray]:
+    """Return points (points, 3) float32 m on a mesh's visible surface, and outward normals.
+
+    Raises:
+        MeshError: when it is not closed, flat, or not of a size that a hand can grasp.
+    """
+    return visible_surface(*_solid(mesh, where), points, where)
+
+
+def _solid(mesh: trimesh.Trimesh, where: str) -> tuple[trimesh.Trimesh, SolidField]:
     with np.errstate(divide="ignore", invalid="ignore"):  # trimesh divides by the volume of flat bodies
-        mesh = _checked(mesh, where)
-        field = _Field(mesh, where)
-    surface, normals = _surface(mesh, field, points, where)
-    return MeshObject(name, surface, normals, _grid(mesh, field), np.asarray(mesh.extents))
+        mesh = checked_mesh(mesh, where)
+        return mesh, SolidField(mesh, where)
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:
@@ -111,8 +125,12 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     return loaded
 
 
-def _checked(mesh: trimesh.Trimesh, where: str) -> trimesh.Trimesh:
-    """Return a copy whose seams are welded and whose normals point outward."""
+def checked_mesh(mesh: trimesh.Trimesh, where: str) -> trimesh.Trimesh:
+    """Return a copy whose seams are welded and whose normals point outward.
+
+    Raises:
+        MeshError: when it is not closed, flat, or not of a size that a hand can grasp.
+    """
     import trimesh
 
     if len(mesh.faces) > MAX_FACES:
@@ -171,15 +189,15 @@ def _open_edges(mesh: trimesh.Trimesh) -> int:
     return int((count % 2 == 1).sum())
 
 
-class _Field:
+class SolidField:
     """Exact signed distance to the union of a mesh's bodies, less its cavities."""
 
     def __init__(self, mesh: trimesh.Trimesh, where: str) -> None:
         bodies = mesh.split(only_watertight=False)
         if len(bodies) > MAX_BODIES:
             raise MeshError(f"{where}: has {len(bodies)} separate bodies; at most {MAX_BODIES} are accepted")
-        self._solids = [_ray_scene(body) for body in bodies if body.volume > 0]
-        self._cavities = [_ray_scene(body) for body in bodies if body.volume < 0]
+        self._solids = [ray_scene(body) for body in bodies if body.volume > 0]
+        self._cavities = [ray_scene(body) for body in bodies if body.volume < 0]
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return distances (N,) m at points (N, 3), negative inside."""
@@ -199,7 +217,8 @@ class _Field:
         return solid
 
 
-def _ray_scene(body: trimesh.Trimesh) -> Any:
+def ray_scene(body: trimesh.Trimesh) -> Any:
+    """Return open3d's scene for distances and rays of one triangle mesh."""
     import open3d
 
     scene: Any = open3d.t.geometry.RaycastingScene(nthreads=1)
@@ -207,11 +226,17 @@ def _ray_scene(body: trimesh.Trimesh) -> Any:
     return scene
 
 
-def _surface(mesh: trimesh.Trimesh, field: _Field, count: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (count, 3) spread by area over the visible surface, and outward normals."""
+def visible_surface(
+    mesh: trimesh.Trimesh, field: SolidField, count: int, where: str = "mesh", seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (count, 3) float32 m spread by area over the visible surface, and outward normals.
+
+    Raises:
+        MeshError: when no part of the surface faces outward.
+    """
     import trimesh
 
-    points, face = trimesh.sample.sample_surface(mesh, 4 * count + 64, seed=0)[:2]
+    points, face = trimesh.sample.sample_surface(mesh, 4 * count + 64, seed=seed)[:2]
     points, normals = np.asarray(points), np.asarray(mesh.face_normals)[face]
     visible = np.flatnonzero(field(points + VISIBLE * normals) > 0)
     if len(visible) == 0:
@@ -220,9 +245,10 @@ def _surface(mesh: trimesh.Trimesh, field: _Field, count: int, where: str) -> tu
     return points[keep].astype(np.float32), normals[keep].astype(np.float32)
 
 
-def _grid(mesh: trimesh.Trimesh, field: _Field) -> SdfGrid:
-    low, high = np.asarray(mesh.bounds) + np.array([[-GRID_MARGIN], [GRID_MARGIN]])
+def sdf_grid(distance: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> SdfGrid:
+    """Sample a signed distance field, points (N, 3) m → (N,) m, on a grid about bounds (2, 3) m."""
+    low, high = bounds + np.array([[-GRID_MARGIN], [GRID_MARGIN]])
     spacing = max(GRID_SPACING, float(np.prod(high - low) / MAX_NODES) ** (1 / 3))
     axes = [np.arange(a, b + spacing, spacing) for a, b in zip(low, high, strict=True)]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    return SdfGrid.from_values(field(nodes).reshape([len(axis) for axis in axes]), low, spacing)
+    return SdfGrid.from_values(distance(nodes).reshape([len(axis) for axis in axes]), low, spacing)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from maskdex_core.data.procedural.object_model import ObjectModel
-from maskdex_core.data.procedural.shapes import (
+from maskdex_core.errors import DatasetError, unknown_choice
+from maskdex_core.objects.object_model import ObjectModel
+from maskdex_core.objects.procedural.shapes import (
     arc,
     bent_rod,
     box,
@@ -21,7 +22,6 @@ from maskdex_core.data.procedural.shapes import (
     lathe_wall,
     rod,
 )
-from maskdex_core.errors import DatasetError, unknown_choice
 
 Parts = dict[str, list[np.ndarray]]
 Rng = np.random.Generator
@@ -164,10 +164,65 @@ def torch(rng: Rng) -> Parts:
     return {"handle": body, "head": front, "button": button}
 
 
+def cup(rng: Rng) -> Parts:
+    low, high = rng.uniform(0.026, 0.034), rng.uniform(0.032, 0.044)
+    height, wall = rng.uniform(0.08, 0.13), rng.uniform(0.003, 0.005)
+    body = lathe_wall([low, low + (high - low) * 0.85], [0, height * 0.85], wall)
+    body.append(frustum(low * 0.95, low * 0.95, wall * 1.5))
+    return {"body": body, "rim": lathe_wall([low + (high - low) * 0.85, high], [height * 0.85, height], wall)}
+
+
+def fruit(rng: Rng) -> Parts:
+    radius, squash = rng.uniform(0.026, 0.042), rng.uniform(0.8, 1.3)
+    pear = rng.uniform(0.0, 0.3)  # narrower towards the top
+    angle = np.linspace(-0.42 * np.pi, 0.42 * np.pi, 8)
+    radii = radius * np.cos(angle) * (1 - pear * (1 + np.sin(angle)) / 2)
+    heights = radius * squash * (np.sin(angle) - np.sin(angle[0]))
+    stem = lathe_solid([0.003, 0.0025], [float(heights[-1]) - 0.001, float(heights[-1]) + rng.uniform(0.008, 0.016)])
+    return {"body": lathe_solid(list(radii), list(heights)), "stem": stem}
+
+
+def spoon(rng: Rng) -> Parts:
+    grip, scoop = rng.uniform(0.11, 0.16), rng.uniform(0.022, 0.034)
+    width, thick = rng.uniform(0.010, 0.016), rng.uniform(0.006, 0.010)
+    deep = rng.uniform(0.010, 0.016)
+    top = deep - thick / 2
+    handle = [rod([-grip, 0, top], [-scoop * 0.85, 0, top], width, thick)]
+    head = lathe_wall([scoop * 0.6, scoop], [0, deep], 0.003)
+    head.append(frustum(scoop * 0.6, scoop * 0.6, 0.003))
+    return {"handle": handle, "head": head}
+
+
+def tape(rng: Rng) -> Parts:
+    radius, width = rng.uniform(0.028, 0.055), rng.uniform(0.018, 0.05)
+    wall = radius * rng.uniform(0.18, 0.4)
+    return {"body": lathe_wall([radius, radius], [0, width], wall)}
+
+
+def remote(rng: Rng) -> Parts:
+    long, wide, thick = rng.uniform([0.12, 0.035, 0.014], [0.18, 0.055, 0.026])
+    body = [box((long, wide, thick), (0, 0, thick / 2))]
+    buttons = [
+        box((0.012, 0.012, 0.005), (long * x, wide * y, thick + 0.0005))
+        for x in (0.1, 0.25, 0.4)
+        for y in (-0.22, 0.22)
+    ]
+    return {"body": body, "button": buttons}
+
+
+def marker(rng: Rng) -> Parts:
+    long, radius = rng.uniform(0.11, 0.15), rng.uniform(0.007, 0.012)
+    split = long * rng.uniform(0.6, 0.7)
+    body = laid_down(lathe_solid([radius * 0.9, radius, radius], [0, 0.008, split]))
+    cap = laid_down(lathe_solid([radius * 1.12, radius * 1.12, radius * 0.8], [split, long - 0.006, long]))
+    return {"body": body, "cap": cap}
+
+
 FAMILIES: dict[str, Callable[[Rng], Parts]] = {
     "mug": mug, "jug": jug, "bottle": bottle, "spray_bottle": spray_bottle, "can": can, "carton": carton,
     "bowl": bowl, "wine_glass": wine_glass, "knife": knife, "hammer": hammer, "screwdriver": screwdriver,
-    "brush": brush, "pan": pan, "torch": torch,
+    "brush": brush, "pan": pan, "torch": torch, "cup": cup, "fruit": fruit, "spoon": spoon,
+    "tape": tape, "remote": remote, "marker": marker,
 }  # fmt: skip
 
 

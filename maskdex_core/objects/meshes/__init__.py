@@ -1,0 +1,1 @@
+"""Real meshes: checked, laid to rest, cut into convex parts, labelled by regions."""

@@ -1,0 +1,28 @@
+"""The pre-grasp that a hand can come with: open, clear of the object, and above the table."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.optimizer import RefineConfig, refine
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.residuals import ErrorScales
+
+# The table counts most: opening along a contact's normal alone drives fingers into it.
+OPEN = RefineConfig(
+    steps=8, clearance=0.007, scales=ErrorScales(penetration=0.002, table=0.0005, joint=1.5), largest_bend=0.2
+)
+
+
+def open_clear(scene: HandOnObject, pose: HandPose, pregrasp: Tensor) -> Tensor:
+    """Return pre-grasp joints (B, J) rad that clear object and table, the palm staying where it is.
+
+    Args:
+        scene: the hand on the object.
+        pose: the grasps.
+        pregrasp: (B, J) rad, where to begin: the fingers opened along their contacts' normals.
+    """
+    start = HandPose(pregrasp, pose.rotation, pose.translation)
+    nothing_touches = pregrasp.new_zeros(len(pregrasp), len(scene.hand.spec.contact_links))
+    return refine(scene, start, OPEN, nothing_touches, hold_palm=True).pose.joints
