@@ -1,4 +1,4 @@
-"""Where the files that travel with the package (URDF, YAML, launch) lie on this machine."""
+"""Where files lie on this machine: those that travel with the package (URDF, YAML, launch), and the cache."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def resource_roots() -> list[Path]:
     checkout = Path(__file__).resolve().parent.parent
     prefixes = [Path(sys.prefix), *map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":")))]
     return [checkout, *(prefix / PACKAGE_SHARE for prefix in prefixes)]
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again; `XDG_CACHE_HOME` moves it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskdex"
 
 
 def resource_path(relative: str | Path) -> Path:

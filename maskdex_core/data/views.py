@@ -37,6 +37,7 @@ from maskdex_core.objects.procedural import FAMILIES, ObjectModel, make_object
 from maskdex_core.perception.clusters import ClusterConfig
 from maskdex_core.perception.render import DepthNoise, cast_rays, degrade, pixel_rays
 from maskdex_core.perception.segment import SegmentConfig
+from maskdex_core.resources import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ def object_views(data: GraspDataset, folder: str | Path | None = None, cache: Pa
     """
     views = {} if folder is None else {name: rows for name, rows in read_views(folder).items() if name in data.objects}
     stored = len(views)
-    cache = cache or cache_folder()
+    cache = cache or cache_folder() / "views"
     missing = [name for name in data.object_names if name not in views]
     for name in tqdm(missing, desc="views", leave=False, disable=not sys.stderr.isatty()):
         shape = rebuilt_object(data.objects[name])
@@ -236,11 +237,6 @@ def rebuilt_object(surface: ObjectSurface) -> ObjectModel | None:
     points, out = surface.points[::step].double().numpy(), 0.001 * surface.normals[::step].double().numpy()
     matching = (shape.inside_depth(points - out) < 0) & (shape.inside_depth(points + out) > 0)
     return shape if np.mean(matching) > 0.9 else None
-
-
-def cache_folder() -> Path:
-    """Return where rendered views are kept between runs: under $XDG_CACHE_HOME, by default ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskdex" / "views"
 
 
 def _cached_views(shape: ObjectModel, cache: Path) -> NDArray[np.float16]:

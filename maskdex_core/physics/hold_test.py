@@ -40,7 +40,6 @@ QUICK_SHARE = 0.5  # of the limits
 DIRECTIONS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
 FRICTION = (0.6, 0.02)
 FRICTION_HARD = (0.3, 0.002)
-TABLE = '<geom class="object" type="box" size="0.4 0.4 0.05" pos="0 0 -0.05" mass="0"/>'
 
 
 @dataclass(frozen=True)
@@ -178,26 +177,13 @@ class HoldTest:
         return depth, len(links)
 
 
-def scene_model(
-    hand: HandModel, target: TargetObject, friction: tuple[float, float] = FRICTION, table: bool = False
-) -> Any:
-    """Return the compiled MuJoCo model of the test: the palm is the world, the joint "object" places the object.
-
-    With `table` the object carries the table that it stands on.
-    """
-    import mujoco
-
-    engine: Any = mujoco
-    return engine.MjModel.from_xml_string(_scene_xml(hand, target, friction, TABLE if table else ""))
-
-
 def _motion(start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
     """Return how far (m) and how much (rad) a free body went between two states (7,)."""
     cosine = min(1.0, abs(float(end[3:] @ start[3:])))
     return float(np.linalg.norm(end[:3] - start[:3])), float(2 * np.arccos(cosine))
 
 
-def _scene_xml(hand: HandModel, target: TargetObject, friction: tuple[float, float], table: str = "") -> str:
+def _scene_xml(hand: HandModel, target: TargetObject, friction: tuple[float, float]) -> str:
     volume = sum(piece.volume for piece in target.pieces)
     meshes = "".join(
         f'<mesh name="piece{i}" vertex="{numbers(piece.vertices)}"/>' for i, piece in enumerate(target.pieces)
@@ -215,6 +201,6 @@ def _scene_xml(hand: HandModel, target: TargetObject, friction: tuple[float, flo
 <default><default class="hand"><geom {slide} contype="1" conaffinity="3"/></default>
 <default class="object"><geom {slide} contype="2" conaffinity="1"/></default></default>
 <asset>{meshes}</asset>
-<worldbody>{hand_bodies(hand)}<body name="object"><freejoint name="object"/>{geoms}{table}</body></worldbody>
+<worldbody>{hand_bodies(hand)}<body name="object"><freejoint name="object"/>{geoms}</body></worldbody>
 <contact>{hand_exclusions(hand)}</contact><equality>{hand_equalities(hand)}</equality>
 <actuator>{hand_actuators(hand, 5, 3)}</actuator></mujoco>"""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskdex_core.errors import MeshError
+from maskdex_core.resources import cache_folder
 
 if TYPE_CHECKING:
     import trimesh
@@ -44,11 +45,6 @@ def cut_convex(mesh: trimesh.Trimesh, most: int = MOST_PARTS) -> list[np.ndarray
         _store(path, _cut(_solid(mesh), most))
     with np.load(path) as parts:
         return [parts[name] for name in sorted(parts.files)]
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be computed again; `XDG_CACHE_HOME` moves it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskdex"
 
 
 def _cached(mesh: trimesh.Trimesh, most: int) -> Path:
