@@ -36,7 +36,7 @@ class StageConfig:
     point_jitter: float = 0.001
     """Standard deviation (m) of noise on object points."""
     partial_share: float = 0.0
-    """Share of clouds that keep only the points facing a random camera."""
+    """Share of grasps that see one rendered view of their object instead of its whole cloud."""
     object_points: int = 0
     """Object points drawn a grasp; 0 takes the model's number."""
     expectation_weight: float = 0.0
