@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -71,11 +72,12 @@ def assemble(folder: Path, shards: Path, jobs: Iterable[SynthesisJob]) -> int:
         shard = read_shard(shards / job.shard)
         effort.add(shard.build)
         by_object[(job.source, shard.build["object"], job.meshes)].append((job, shard))
-    for ordinal, ((source, name, _), made) in enumerate(sorted(by_object.items(), key=lambda item: item[0][:2])):
+    for (source, name, _), made in sorted(by_object.items(), key=lambda item: item[0][:2]):
         target = made[0][0].load()
         grasps = [pair for _, shard in made for pair in zip(shard.grasps, shard.measures, strict=True)]
-        split = split_of(target.family, made[0][0].seed if source == PROCEDURAL else ordinal)
-        rng = np.random.default_rng([len(name), ordinal])
+        own = zlib.crc32(name.encode())  # whatever else is in the set, an object keeps its split and its words
+        split = split_of(target.family, made[0][0].seed if source == PROCEDURAL else own)
+        rng = np.random.default_rng(own)
         found = [_row(book, target, source, split, *pair, rng) for pair in _kept(grasps)]
         found = [row for row in found if row["tasks"]]  # held by one digit and the palm: no task asks for that
         if not found:

@@ -1,4 +1,7 @@
-"""One job an object: what to load, and the shard that its grasps go into."""
+"""One job an object: what to load, and the shard that its grasps go into.
+
+A job travels to other machines: naming it imports nothing heavy, loading its object does.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from maskdex_core.objects.meshes.annotated_mesh import AnnotatedMesh, ObjectSet, load_objects
-from maskdex_core.objects.procedural import FAMILIES, ObjectModel, make_object
+if TYPE_CHECKING:
+    from maskdex_core.objects.meshes.annotated_mesh import ObjectSet
+    from maskdex_core.objects.target_object import TargetObject
 
 PROCEDURAL = "procedural"
 
@@ -34,13 +39,15 @@ class SynthesisJob:
         """Name of the shard's file."""
         return f"{self.name.replace('/', '__')}_{self.seed:03d}.json"
 
-    def load(self) -> ObjectModel | AnnotatedMesh:
+    def load(self) -> TargetObject:
         """Build or read the object.
 
         Raises:
             DatasetError, MeshError: when it is unknown or bad.
         """
         if self.meshes is None:
+            from maskdex_core.objects.procedural import make_object
+
             return make_object(self.name, self.seed)
         return _mesh_set(self.meshes)[self.name].load()
 
@@ -52,6 +59,8 @@ class SynthesisJob:
 
 def procedural_jobs(count: int, families: Sequence[str] | None = None) -> list[SynthesisJob]:
     """Return `count` jobs, the families in turn."""
+    from maskdex_core.objects.procedural import FAMILIES
+
     names = list(families or FAMILIES)
     return [SynthesisJob(PROCEDURAL, names[i % len(names)], i // len(names)) for i in range(count)]
 
@@ -70,4 +79,6 @@ def mesh_jobs(folder: Path, rounds: int) -> list[SynthesisJob]:
 
 @lru_cache(maxsize=4)
 def _mesh_set(folder: Path) -> ObjectSet:
+    from maskdex_core.objects.meshes.annotated_mesh import load_objects
+
     return load_objects(folder)
