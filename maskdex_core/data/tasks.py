@@ -16,7 +16,8 @@ from maskdex_core.resources import resource_path
 MOSTLY = 0.6  # share of contacts that must lie on the parts a task names
 WRAPPING_LINKS = 2  # beyond fingertips, that make a grasp more than one of fingertips
 ABOVE, SIDE, BELOW = 50.0, 25.0, -25.0  # degrees that the palm lies above its contacts
-MANNER_SHARE = 0.4  # of the texts that could take a manner get one
+MANNERED = ("handle-grasp", "twist", "press", "pull", "support", "hold")  # tasks that can be done in a manner
+MANNER_SHARE = 0.5  # of the texts that could take a manner get one
 DIGITS = {
     "th": "thumb",
     "ff": "index finger",
@@ -125,7 +126,8 @@ class TaskBook:
             object=str(rng.choice(family.names)), part=_named_part(rule, facts),
             digits=digits_text(facts.contact_links), use=family.use, free=rule.free[0] if rule.free else "",
         )  # fmt: skip
-        manners = [] if "{digits}" in template or task == "lift" else manners_of(facts)
+        ends_well = template.endswith(("{object}", "{part}")) and "{digits}" not in template
+        manners = manners_of(facts) if task in MANNERED and ends_well else []
         if manners and rng.random() < MANNER_SHARE:
             text += f" {rng.choice(manners)}"
         return text
