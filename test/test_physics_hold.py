@@ -1,5 +1,6 @@
 """FC6 in MuJoCo: what holds holds again, and what cannot hold fails, for the stated reason."""
 
+import mujoco
 import numpy as np
 import pytest
 from held_grasps import held_grasps, held_object
@@ -28,6 +29,24 @@ def test_stored_grasps_hold_again(hand):
     for result in results.values():
         assert result.fc1 >= result.fc6 and result.contacts >= 2
         assert result.penetration < 0.006  # m, of MuJoCo's soft contacts under the squeeze
+
+
+def test_the_quick_test_says_the_same_in_fewer_steps(hand, monkeypatch):
+    taken = []
+    step = mujoco.mj_step
+    for quick in (False, True):
+        count = [0]
+
+        def counted(*args, count=count):
+            count[0] += 1
+            step(*args)
+
+        monkeypatch.setattr(mujoco, "mj_step", counted)
+        results = {family: _run(hand, held_grasps()[family], quick=quick) for family in FAMILIES}
+        taken.append((count[0], {family: result.fc6 for family, result in results.items()}))
+        assert all((result.margin >= 0) == result.fc6 for result in results.values() if result.passed.any())
+    assert taken[0][1] == taken[1][1]
+    assert taken[1][0] < 0.6 * taken[0][0]
 
 
 def test_without_a_squeeze_few_hold(hand):
