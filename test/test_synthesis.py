@@ -190,7 +190,7 @@ def _stored_shard(folder, family, seed, count=2):
         for i in range(count)
     ]  # fmt: skip
     build = {"family": family, "seed": seed, "object": f"{family}_{seed:03d}", "tried": 3, "valid": count,
-             "core_seconds": 36.0, "by_type": {"tripod/body": [count, 3]}}  # fmt: skip
+             "fingerprint": "", "core_seconds": 36.0, "by_type": {"tripod/body": [count, 3]}}  # fmt: skip
     job = SynthesisJob("procedural", family, seed)
     write_shard(folder / job.shard, Shard(build, grasps, [MEASURES] * count).to_json())
     return job
@@ -249,3 +249,12 @@ def test_assembling_repeats_whatever_the_order(tmp_path):
     assemble(tmp_path / "b", tmp_path, jobs[::-1])
     first, second = GraspDataset.load(tmp_path / "a"), GraspDataset.load(tmp_path / "b")
     assert first.texts == second.texts and torch.equal(first.joints, second.joints)
+
+
+def test_grasps_made_on_other_convex_parts_are_refused(tmp_path):
+    job = _stored_shard(tmp_path, "can", 0)
+    path = tmp_path / job.shard
+    path.write_text(path.read_text().replace('"fingerprint": ""', '"fingerprint": "0123456789"'))
+    with pytest.raises(DatasetError, match=r"can_000: its convex parts are not those .* expected 01234567"):
+        assemble(tmp_path / "data", tmp_path, [job])
+    assert not (tmp_path / "data").exists()

@@ -14,11 +14,12 @@ import numpy as np
 
 from maskdex_core.data.files import write_checksums, write_dataset
 from maskdex_core.data.tasks import GraspFacts, TaskBook, load_tasks
+from maskdex_core.data.views import VIEWS as VIEWS_FILE
 from maskdex_core.data.views import pack_views, render_views, write_views
+from maskdex_core.errors import DatasetError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.diversity import duplicates
-from maskdex_core.objects.meshes.annotated_mesh import AnnotatedMesh
-from maskdex_core.objects.procedural import ObjectModel
+from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.synthesis.dataset_card import dataset_card
 from maskdex_core.synthesis.jobs import PROCEDURAL, SynthesisJob
 from maskdex_core.synthesis.made_grasp import MadeGrasp
@@ -74,6 +75,7 @@ def assemble(folder: Path, shards: Path, jobs: Iterable[SynthesisJob]) -> int:
         by_object[(job.source, shard.build["object"], job.meshes)].append((job, shard))
     for (source, name, _), made in sorted(by_object.items(), key=lambda item: item[0][:2]):
         target = made[0][0].load()
+        _check_parts(target, [shard for _, shard in made])
         grasps = [pair for _, shard in made for pair in zip(shard.grasps, shard.measures, strict=True)]
         own = zlib.crc32(name.encode())  # whatever else is in the set, an object keeps its split and its words
         split = split_of(target.family, made[0][0].seed if source == PROCEDURAL else own)
@@ -91,7 +93,7 @@ def assemble(folder: Path, shards: Path, jobs: Iterable[SynthesisJob]) -> int:
         "simulated": effort.tried, "core_hours": round(effort.seconds / 3600, 3), "version": _version(rows),
     }  # fmt: skip
     write_dataset(folder, rows, objects, info | {"card": dataset_card(info, rows, objects, effort)})
-    if views:
+    if views or (folder / VIEWS_FILE).exists():  # those of a set that was there before must not stay
         write_views(folder, views)
         write_checksums(folder)
     return len(rows)
@@ -102,6 +104,17 @@ def split_of(family: str, number: int) -> str:
     if family in UNSEEN_FAMILIES:
         return "unseen_category"
     return "unseen_instance" if number % UNSEEN_EVERY == UNSEEN_EVERY - 1 else "train"
+
+
+def _check_parts(target: TargetObject, shards: Iterable[Shard]) -> None:
+    """Refuse grasps that were made on other convex parts: most of them would not hold on these."""
+    parts = getattr(target, "fingerprint", "")
+    for shard in shards:
+        if shard.build["fingerprint"] != parts:
+            raise DatasetError(
+                f"{target.name}: its convex parts are not those that its grasps were made on"
+                f" ({parts[:8]}, expected {shard.build['fingerprint'][:8]}); remove its shard and build again"
+            )
 
 
 def _kept(grasps: list[tuple[MadeGrasp, GraspMeasures]]) -> list[tuple[MadeGrasp, GraspMeasures]]:
@@ -121,7 +134,7 @@ def _kept(grasps: list[tuple[MadeGrasp, GraspMeasures]]) -> list[tuple[MadeGrasp
 
 
 def _row(
-    book: TaskBook, target: ObjectModel | AnnotatedMesh, source: str, split: str, grasp: MadeGrasp,
+    book: TaskBook, target: TargetObject, source: str, split: str, grasp: MadeGrasp,
     measures: GraspMeasures, rng: np.random.Generator,
 ) -> dict[str, Any]:  # fmt: skip
     facts = grasp_facts(target.family, target.bounds, grasp, measures)
@@ -147,7 +160,7 @@ def grasp_facts(family: str, bounds: np.ndarray, grasp: MadeGrasp, measures: Gra
     return GraspFacts(family, grasp.contact_links, grasp.contact_parts, height, elevation)
 
 
-def _object_facts(target: ObjectModel | AnnotatedMesh, source: str, made: tuple[SynthesisJob, Shard]) -> dict[str, Any]:
+def _object_facts(target: TargetObject, source: str, made: tuple[SynthesisJob, Shard]) -> dict[str, Any]:
     job, shard = made
     points, normals, parts = target.sample_surface(SURFACE_POINTS)
     facts: dict[str, Any] = {
