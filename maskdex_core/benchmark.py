@@ -87,9 +87,10 @@ def time_network(name: str, model: GraspModel, batch: int, calls: int) -> Iterat
     text = torch.nn.functional.normalize(torch.randn(1, model.config.transformer.text_dim), dim=-1)
     settings = model.config.sampling
     yield StageTime.of(name, batch, "object encoder", _times(lambda: model.condition(cloud, text), calls))
-    conditional = model.condition(cloud, text).expand(batch, -1, -1)
-    predict = guided_predictor(model.transformer, conditional, model.condition.unconditional(batch), settings.guidance)
-    blank = torch.zeros(batch, model.tokenizer.parts, dtype=torch.int64)
+    both = torch.cat((model.condition(cloud, text), model.condition.unconditional(1)))
+    conditional, unconditional = model.transformer.read(both)[:, None].expand(-1, batch, *[-1] * 5)
+    predict = guided_predictor(model.transformer, conditional, unconditional, settings.guidance)
+    blank = torch.zeros(batch, model.tokenizer.quantizer.positions, dtype=torch.int64)
 
     def steps() -> torch.Tensor:
         drawn = sample_tokens(predict, blank, None, settings.steps, settings.temperature, settings.top_k)

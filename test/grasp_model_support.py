@@ -37,11 +37,13 @@ def shadow() -> HandModel:
     return HandModel.load("shadow")
 
 
-def tiny_config() -> ModelConfig:
+PALM_FRAME = {"finger_frame": "palm", "palm_levels": 3}
+
+
+def tiny_config(**tokenizer) -> ModelConfig:
+    sizes = {"codes": 32, "code_dim": 32, "hand_points": 96, "encoder_widths": (16, 32), "decoder_width": 128}
     return ModelConfig(
-        tokenizer=TokenizerConfig(
-            codes=32, code_dim=32, hand_points=96, encoder_widths=(16, 32), decoder_width=128, ema_decay=0.9
-        ),
+        tokenizer=TokenizerConfig(**(sizes | {"ema_decay": 0.9} | tokenizer)),
         transformer=TransformerConfig(
             layers=2,
             heads=4,
@@ -49,6 +51,7 @@ def tiny_config() -> ModelConfig:
             dropout=0.1,
             object_points=64,
             object_widths=(16, 32),
+            object_patches=8,
             text_dim=TEXT_DIM,
             text_encoder="fake",
         ),
@@ -65,12 +68,13 @@ def tiny_experiment(**stage) -> ExperimentConfig:
     )
 
 
-def tiny_model(seed: int = 0, **transformer) -> GraspModel:
+def tiny_model(seed: int = 0, tokenizer: dict | None = None, **transformer) -> GraspModel:
     """A random model whose codebooks are filled, so that different tokens decode differently."""
     torch.manual_seed(seed)
-    config = tiny_config()
+    config = tiny_config(**(tokenizer or {}))
     config = dataclasses.replace(config, transformer=dataclasses.replace(config.transformer, **transformer))
     model = GraspModel(config, HandLayout.of(shadow()), {"hand": "shadow", "data_version": "none"})
-    model.tokenizer.quantizer.codebook.normal_()
-    model.tokenizer.quantizer.step.fill_(1)
+    for stage in model.tokenizer.quantizer.stages:
+        stage.codebook.normal_()
+        stage.step.fill_(1)
     return model

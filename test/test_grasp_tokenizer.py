@@ -1,7 +1,8 @@
 """The part-aware tokenizer: parts, limits, locality."""
 
+import pytest
 import torch
-from grasp_model_support import shadow, tiny_config, tiny_model
+from grasp_model_support import PALM_FRAME, shadow, tiny_config, tiny_model
 
 from maskdex_core.grasp import PalmPose
 from maskdex_core.grasp.rotation import matrix_from_6d, rotation_about_z
@@ -19,8 +20,13 @@ def _grasps(count: int, seed: int = 0):
     return hand.lower + share * (hand.upper - hand.lower), palm
 
 
-def _tokens(count: int, seed: int = 0):
-    return torch.randint(32, (count, 6), generator=torch.Generator().manual_seed(seed))
+def _tokens(tokenizer, count: int, seed: int = 0):
+    return torch.randint(32, (count, tokenizer.quantizer.positions), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=[{}, PALM_FRAME], ids=["object frame", "palm frame"])
+def tokenizer(request):
+    return tiny_model(tokenizer=request.param).tokenizer
 
 
 def test_every_part_gives_the_same_number_of_its_own_points():
@@ -41,37 +47,36 @@ def test_hand_points_move_rigidly_with_the_palm():
     assert torch.allclose(before @ turn.transpose(1, 2) + shift.unsqueeze(1), after, atol=1e-5)
 
 
-def test_a_part_encoder_sees_its_part_only():
-    tokenizer, hand = tiny_model().tokenizer, shadow()
+def test_a_part_encoder_sees_its_part_only(tokenizer):
+    hand = shadow()
     joints, palm = _grasps(5)
     moved = joints.clone()
     ring = hand.joint_part == hand.part_names.index("ring")
     middle = 0.5 * (hand.lower + hand.upper)
     moved[:, ring] = torch.where(joints[:, ring] > middle[ring], hand.lower[ring], hand.upper[ring])
-    selection = tokenizer.selection(hand)
-    first = tokenizer.latent(hand_points(hand, selection, joints, *palm))
-    second = tokenizer.latent(hand_points(hand, selection, moved, *palm))
+    first = tokenizer.latent(hand, joints, palm)
+    second = tokenizer.latent(hand, moved, palm)
     changed = (first - second).abs().amax((0, 2)) > 1e-4
     assert changed.tolist() == [False, False, False, False, True, False]
 
 
-def test_decoded_joints_are_inside_the_limits():
+def test_decoded_joints_are_inside_the_limits(tokenizer):
     hand = shadow()
-    tokenizer = tiny_model().tokenizer
-    tokenizer.quantizer.codebook.mul_(100.0)
-    joints, palm = tokenizer.decode(_tokens(200))
+    for stage in tokenizer.quantizer.stages:
+        stage.codebook.mul_(100.0)
+    joints, palm = tokenizer.decode(_tokens(tokenizer, 200))
     assert (joints >= hand.lower).all() and (joints <= hand.upper).all()
     eye = torch.eye(3).expand(200, 3, 3)
     assert torch.allclose(palm.rotation.transpose(1, 2) @ palm.rotation, eye, atol=1e-5)
 
 
-def test_with_the_palm_held_other_fingers_stay_bitwise():
-    tokenizer, hand = tiny_model().tokenizer, shadow()
-    tokens = _tokens(40)
+def test_with_the_palm_held_other_fingers_stay_bitwise(tokenizer):
+    hand, part_of = shadow(), tokenizer.quantizer.part_of
+    tokens = _tokens(tokenizer, 40)
     joints, palm = tokenizer.decode(tokens)
     for part in range(1, 6):
         edited = tokens.clone()
-        edited[:, part] = (edited[:, part] + 1) % 32
+        edited[:, part_of == part] = (edited[:, part_of == part] + 1) % 32
         after, held = tokenizer.decode(edited, palm)
         own = hand.joint_part == part
         assert torch.equal(after[:, ~own], joints[:, ~own])
@@ -79,29 +84,32 @@ def test_with_the_palm_held_other_fingers_stay_bitwise():
         assert held is palm
 
 
-def test_the_palm_is_decoded_from_all_tokens():
-    tokenizer = tiny_model().tokenizer
-    tokens = _tokens(40)
+@pytest.mark.parametrize(("frame", "reads"), [({}, range(6)), (PALM_FRAME, [0])], ids=["object", "palm"])
+def test_which_tokens_the_palm_is_decoded_from(frame, reads):
+    tokenizer = tiny_model(tokenizer=frame).tokenizer
+    tokens, part_of = _tokens(tokenizer, 40), tokenizer.quantizer.part_of
     _, palm = tokenizer.decode(tokens)
     for part in range(6):
         edited = tokens.clone()
-        edited[:, part] = (edited[:, part] + 1) % 32
+        edited[:, part_of == part] = (edited[:, part_of == part] + 1) % 32
         _, after = tokenizer.decode(edited)
-        assert (after.translation - palm.translation).abs().max() > 1e-5
+        moved = (after.translation - palm.translation).abs().max()
+        assert moved > 1e-5 if part in reads else moved == 0.0
 
 
-def test_tokenizing_leaves_the_codebooks_alone_even_in_training_mode():
-    tokenizer, hand = tiny_model().tokenizer.train(), shadow()
+def test_tokenizing_leaves_the_codebooks_alone_even_in_training_mode(tokenizer):
+    tokenizer.train()
     joints, palm = _grasps(8)
-    points = hand_points(hand, tokenizer.selection(hand), joints, *palm)
     before = tokenizer.quantizer.codebook.clone()
-    tokens = tokenizer.tokenize(points)
+    tokens = tokenizer.tokenize(shadow(), joints, palm)
     assert tokenizer.quantizer.training and torch.equal(before, tokenizer.quantizer.codebook)
-    assert tokens.shape == (8, 6) and int(tokens.max()) < tiny_config().tokenizer.codes
+    assert tokens.shape == (8, tokenizer.quantizer.positions)
+    assert int(tokens.max()) < tiny_config().tokenizer.codes
 
 
-def test_loss_reaches_encoder_and_decoder():
-    tokenizer, (joints, palm) = tiny_model().tokenizer.train(), _grasps(16)
+def test_loss_reaches_encoder_and_decoder(tokenizer):
+    tokenizer.train()
+    joints, palm = _grasps(16)
     loss, report = tokenizer.loss(shadow(), joints, palm, torch.Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in tokenizer.parameters())

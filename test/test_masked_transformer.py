@@ -10,7 +10,7 @@ POSITIONS, CODES = 6, 11
 
 def _network(**options) -> BidirectionalTransformer:
     torch.manual_seed(0)
-    return BidirectionalTransformer(POSITIONS, CODES, width=32, heads=4, layers=2, conditions=3, **options).eval()
+    return BidirectionalTransformer(POSITIONS, CODES, width=32, heads=4, layers=2, **options).eval()
 
 
 @pytest.fixture(params=[0, 5], ids=["table", "tied"])
@@ -21,13 +21,17 @@ def network(request):
     return built
 
 
+def _run(network, tokens, mask, conditions):
+    return network(tokens, mask, network.read(conditions))
+
+
 def test_a_masked_token_changes_no_logit(network):
     tokens = torch.randint(CODES, (4, POSITIONS))
     conditions = torch.randn(4, 3, 32)
     mask = torch.rand(4, POSITIONS) < 0.5
     mask[:, 2] = True
     other = torch.where(mask, (tokens + 1 + torch.randint(CODES - 1, tokens.shape)) % CODES, tokens)
-    assert torch.equal(network(tokens, mask, conditions), network(other, mask, conditions))
+    assert torch.equal(_run(network, tokens, mask, conditions), _run(network, other, mask, conditions))
 
 
 def test_a_known_token_changes_the_logits_of_every_other_position(network):
@@ -35,7 +39,7 @@ def test_a_known_token_changes_the_logits_of_every_other_position(network):
     mask = torch.ones(1, POSITIONS, dtype=torch.bool)
     mask[0, 0] = False
     conditions = torch.randn(1, 3, 32)
-    change = (network(tokens, mask, conditions) - network(tokens + 1, mask, conditions)).abs().amax(-1)
+    change = (_run(network, tokens, mask, conditions) - _run(network, tokens + 1, mask, conditions)).abs().amax(-1)
     assert (change > 1e-5).all()
 
 
@@ -43,19 +47,19 @@ def test_every_condition_vector_is_read(network):
     tokens = torch.zeros(1, POSITIONS, dtype=torch.int64)
     mask = torch.ones(1, POSITIONS, dtype=torch.bool)
     conditions = torch.randn(1, 3, 32)
-    base = network(tokens, mask, conditions)
+    base = _run(network, tokens, mask, conditions)
     for slot in range(3):
         changed = conditions.clone()
         changed[0, slot] += torch.randn(32)
-        assert (network(tokens, mask, changed) - base).abs().max() > 1e-5
+        assert (_run(network, tokens, mask, changed) - base).abs().max() > 1e-5
 
 
 def test_rows_of_a_batch_do_not_mix(network):
     tokens = torch.randint(CODES, (3, POSITIONS))
     mask = torch.rand(3, POSITIONS) < 0.5
     conditions = torch.randn(3, 3, 32)
-    together = network(tokens, mask, conditions)
-    alone = network(tokens[1:2], mask[1:2], conditions[1:2])
+    together = _run(network, tokens, mask, conditions)
+    alone = _run(network, tokens[1:2], mask[1:2], conditions[1:2])
     assert torch.allclose(together[1:2], alone, atol=1e-5)
 
 
@@ -66,15 +70,15 @@ def test_tied_embeddings_follow_the_codebook():
     conditions = torch.randn(1, 3, 32)
     codebook = torch.randn(POSITIONS, CODES, 5)
     network.tie_codes(codebook)
-    first = network(tokens, seen, conditions)
+    first = _run(network, tokens, seen, conditions)
     codebook[0, 0] *= -1.0
     network.tie_codes(codebook)
-    assert (network(tokens, seen, conditions) - first).abs().max() > 1e-5
+    assert (_run(network, tokens, seen, conditions) - first).abs().max() > 1e-5
 
 
 def test_width_must_divide_by_heads():
     with pytest.raises(ValueError, match="30 is not divisible by 4"):
-        BidirectionalTransformer(6, 8, width=30, heads=4, layers=1, conditions=1)
+        BidirectionalTransformer(6, 8, width=30, heads=4, layers=1)
 
 
 def test_expected_code_of_a_sure_prediction_is_that_code():

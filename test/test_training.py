@@ -36,11 +36,11 @@ def _seed(value):
 
 # ---------------------------------------------------------------------- batches
 def test_without_augmentation_rows_are_only_centred(data):
-    maker = BatchMaker(data, data.joint_names, StageConfig(), points=4000, channels=6)
+    maker = BatchMaker(data, data.joint_names, StageConfig(), points=4000)
     rows = maker.rows(torch.arange(6), _seed(0), augment=False)
     assert torch.equal(rows.joints, data.joints[:6]) and torch.equal(rows.palm.rotation, data.palm_rotation[:6])
-    assert rows.points.shape == (6, 4000, 6)
-    assert rows.points[..., :3].mean(1).abs().max() < 1e-6
+    assert rows.points.shape == (6, 4000, 3)
+    assert rows.points.mean(1).abs().max() < 1e-6
     centre = torch.stack([data.objects[data.object_names[i]].points.mean(0) for i in data.object_index[:6]])
     # 4000 draws of about 5 cm scatter leave a centroid within a few millimetres.
     assert torch.allclose(rows.palm.translation, data.palm_translation[:6] - centre, atol=4e-3)
@@ -98,11 +98,6 @@ def test_objects_without_views_keep_their_whole_cloud(data):
     centre = data.palm_translation[:40] - rows.palm.translation
     assert torch.equal(centre.norm(dim=-1) > 0.5, data.object_index[:40] == 0)
     assert not BatchMaker(data, data.joint_names, config, 30).has_views
-
-
-def test_views_have_no_normals_to_mix_with(data):
-    with pytest.raises(ConfigError, match="object_channels is 6, expected 3"):
-        BatchMaker(data, data.joint_names, StageConfig(), 30, channels=6, views=_views(data))
 
 
 def test_single_views_are_evaluated_apart(data):

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from maskdex_core.grasp.model import GraspModel
 
 FORMAT = "maskdex-grasp-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "shadow"
 
 # Only training reads the moving sums behind the codebooks, and they follow from codes and counts.
-TRAINING_ONLY = ("quantizer.code_sum",)
+TRAINING_ONLY = (".code_sum",)
 
 
 def write(folder: Path, model: GraspModel, card: str, dtype: torch.dtype) -> None:
@@ -97,5 +97,5 @@ def read_weights(folder: Path, model: GraspModel) -> None:
     if wrong:
         raise CheckpointError(f"{path}: does not fit its config.json at {', '.join(wrong[:3])}")
     model.load_state_dict(weights, strict=False)
-    quantizer = model.tokenizer.quantizer
-    quantizer.code_sum.copy_(quantizer.codebook * quantizer.code_count.unsqueeze(-1))
+    for quantizer in model.tokenizer.quantizer.stages:
+        quantizer.restore_sums()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from maskdex_core.errors import ConfigError
+from maskdex_core.errors import ConfigError, unknown_choice
+
+FINGER_FRAMES = ("object", "palm")
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,14 @@ class TokenizerConfig:
     """Codes a part (paper)."""
     code_dim: int = 512
     """Size of a code (paper)."""
+    finger_frame: str = "object"
+    """"object" (paper): parts are read as skin points in the object frame, the palm is decoded from all codes and a
+    finger from its own code and the palm. "palm": the palm is read as its pose, a finger as its joint angles, and each
+    is decoded from its own codes."""
+    palm_levels: int = 1
+    """Codes that the palm spends, each on what the ones before left over (paper: one)."""
+    finger_levels: int = 1
+    """Codes that a finger spends (paper: one)."""
     hand_points: int = 2000
     """Surface points of the whole hand (paper); each part gives a sixth of them."""
     encoder_widths: tuple[int, ...] = (64, 128, 1024)
@@ -39,6 +49,10 @@ class TokenizerConfig:
         _at_least("codes", self.codes, 2)
         _at_least("code_dim", self.code_dim, 1)
         _at_least("hand_points", self.hand_points, 6)
+        _at_least("palm_levels", self.palm_levels, 1)
+        _at_least("finger_levels", self.finger_levels, 1)
+        if self.finger_frame not in FINGER_FRAMES:
+            raise ConfigError(unknown_choice("finger_frame", self.finger_frame, FINGER_FRAMES))
         _at_least("decoder_width", self.decoder_width, 2)
         _at_least("encoder_widths", len(self.encoder_widths), 1)
         _between("ema_decay", self.ema_decay, 0.0, 1.0)
@@ -61,12 +75,12 @@ class TransformerConfig:
     """On residual branches (not stated)."""
     object_points: int = 2048
     """Object points the network reads (paper); a larger cloud is thinned evenly."""
-    object_channels: int = 3
-    """3: positions; 6: positions and unit normals."""
     object_widths: tuple[int, ...] = (64, 128, 1024)
     """Point-wise layers of the object's PointNet (not stated; PointNet's own)."""
-    object_tokens: int = 1
-    """Condition vectors made of the object embedding (paper: one)."""
+    object_patches: int = 0
+    """Besides the whole object's vector (paper), so many patches of its surface, each with its place; 0 for none."""
+    patch_points: int = 16
+    """Points of a patch."""
     text_encoder: str = "open_clip:ViT-B-32/openai"
     """Name for `maskdex_core.text.load_encoder` (paper: CLIP)."""
     text_dim: int = 512
@@ -81,12 +95,11 @@ class TransformerConfig:
     """Token embeddings are projected codebook vectors instead of a table of their own."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "width", "feedforward", "object_points", "object_tokens", "text_dim"):
+        for name in ("layers", "heads", "width", "feedforward", "object_points", "patch_points", "text_dim"):
             _at_least(name, getattr(self, name), 1)
         if self.width % self.heads:
             raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}")
-        if self.object_channels not in (3, 6):
-            raise ConfigError(f"object_channels {self.object_channels} is not one of 3, 6")
+        _at_least("object_patches", self.object_patches, 0)
         _between("drop_condition", self.drop_condition, 0.0, 1.0)
         _between("dropout", self.dropout, 0.0, 1.0)
         _between("mask_high", self.mask_high, 0.0, 1.0)

@@ -1,7 +1,8 @@
-"""From codes back to a grasp: the palm from all codes, each finger from its own code and the palm.
+"""From codes back to a grasp: each finger from its own code, so that an edit stays where it was asked for.
 
-A finger's joints depend on its own code and on the palm pose only. So with the palm held, exchanging one
-finger's token leaves every other finger exactly where it was.
+Fingers in the object frame (paper): the palm is decoded from all codes, a finger from its own code and the palm
+pose. Fingers in the palm frame: palm and fingers from their own codes alone. Either way, with the palm held,
+exchanging one finger's token leaves every other finger exactly where it was.
 
 Legend: B batch, N parts, D code size, J joints.
 """
@@ -43,10 +44,20 @@ class GraspDecoder(nn.Module):
     upper: Tensor
     joint_row: Tensor
 
-    def __init__(self, parts: int, dim: int, width: int, joint_part: Tensor, lower: Tensor, upper: Tensor) -> None:
+    def __init__(
+        self,
+        parts: int,
+        dim: int,
+        width: int,
+        joint_part: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        finger_frame: str = "object",
+    ) -> None:
         """Build the palm's decoder and one decoder a jointed part.
 
         Args:
+            finger_frame: see `TokenizerConfig`.
             parts: number of parts N; part 0 is the palm.
             dim: code size D.
             width: hidden size of the palm's decoder; a finger's is half of it.
@@ -56,17 +67,18 @@ class GraspDecoder(nn.Module):
         """
         super().__init__()
         owners = sorted({int(part) for part in joint_part})
-        slots = max(int((joint_part == part).sum()) for part in owners)
-        self.owners = owners
+        slots = joint_slots(joint_part)
+        self.owners, self.in_palm = owners, finger_frame == "palm"
+        palm_parts, pose_inputs = (1, 0) if self.in_palm else (parts, 9)
         self.register_buffer("lower", lower.clone().float(), persistent=False)
         self.register_buffer("upper", upper.clone().float(), persistent=False)
         self.register_buffer("joint_row", _joint_rows(joint_part, owners, slots), persistent=False)
         self.palm_layers = nn.Sequential(
-            nn.Linear(parts * dim, width), nn.GELU(), nn.Linear(width, width // 2), nn.GELU()
+            nn.Linear(palm_parts * dim, width), nn.GELU(), nn.Linear(width, width // 2), nn.GELU()
         )
         self.palm_out = nn.Linear(width // 2, 9)
         hidden = width // 2
-        self.finger_in = GroupedLinear(len(owners), dim + 9, hidden)
+        self.finger_in = GroupedLinear(len(owners), dim + pose_inputs, hidden)
         self.finger_middle = GroupedLinear(len(owners), hidden, hidden)
         self.finger_out = GroupedLinear(len(owners), hidden, slots)
 
@@ -88,19 +100,26 @@ class GraspDecoder(nn.Module):
         return DecodedGrasp(self.fingers(codes, base), palm)
 
     def palm(self, codes: Tensor) -> PalmPose:
-        """Decode the palm pose from all codes (B, N, D)."""
-        raw = self.palm_out(self.palm_layers(codes.flatten(1))).float()
+        """Decode the palm pose from codes (B, N, D): from all of them, or from its own."""
+        read = codes[:, 0] if self.in_palm else codes.flatten(1)
+        raw = self.palm_out(self.palm_layers(read)).float()
         return PalmPose(matrix_from_6d(raw[:, :6]), raw[:, 6:] / LENGTH_SCALE)
 
     def fingers(self, codes: Tensor, palm: PalmPose) -> Tensor:
-        """Decode joint angles (B, J) rad from each finger's code (B, N, D) and the palm pose."""
-        pose = torch.cat((sixd_from_matrix(palm.rotation), palm.translation * LENGTH_SCALE), -1).detach()
-        own = codes[:, self.owners].transpose(0, 1)  # (F, B, D)
-        rows = torch.cat((own, pose.to(own.dtype).expand(len(self.owners), -1, -1)), -1)
+        """Decode joint angles (B, J) rad from each finger's code (B, N, D), in the object frame also the palm."""
+        rows = codes[:, self.owners].transpose(0, 1)  # (F, B, D)
+        if not self.in_palm:
+            pose = torch.cat((sixd_from_matrix(palm.rotation), palm.translation * LENGTH_SCALE), -1).detach()
+            rows = torch.cat((rows, pose.to(rows.dtype).expand(len(self.owners), -1, -1)), -1)
         rows = F.gelu(self.finger_middle(F.gelu(self.finger_in(rows))))
         slots = self.finger_out(rows).transpose(0, 1).flatten(1).float()  # (B, F · slots)
         share = torch.sigmoid(slots[:, self.joint_row])
         return self.lower + share * (self.upper - self.lower)
+
+
+def joint_slots(joint_part: Tensor) -> int:
+    """Return the number of joints of the part that has most."""
+    return max(int((joint_part == part).sum()) for part in joint_part.unique())
 
 
 def _joint_rows(joint_part: Tensor, owners: list[int], slots: int) -> Tensor:

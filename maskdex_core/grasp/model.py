@@ -19,7 +19,7 @@ from maskdex_core.grasp import checkpoint
 from maskdex_core.grasp.condition import GraspCondition, thin_points
 from maskdex_core.grasp.config import ModelConfig, SamplingConfig
 from maskdex_core.grasp.decoder import PalmPose
-from maskdex_core.grasp.surface import HandSurface, hand_points
+from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.masked import BidirectionalTransformer, SampledTokens, guided_predictor, sample_tokens
@@ -47,12 +47,11 @@ class GraspModel(nn.Module):
         self.tokenizer = GraspTokenizer(config.tokenizer, layout)
         self.condition = GraspCondition(size)
         self.transformer = BidirectionalTransformer(
-            positions=len(layout.part_names),
+            positions=self.tokenizer.quantizer.positions,
             codes=config.tokenizer.codes,
             width=size.width,
             heads=size.heads,
             layers=size.layers,
-            conditions=self.condition.count,
             feedforward=size.feedforward,
             dropout=size.dropout,
             code_dim=config.tokenizer.code_dim if size.tie_codes else 0,
@@ -109,7 +108,7 @@ class GraspModel(nn.Module):
             "part encoders": self.tokenizer.encoder,
             "codebooks": [self.tokenizer.quantizer.codebook],
             "decoder": self.tokenizer.decoder,
-            "object encoder": self.condition.object_encoder,
+            "object encoder": nn.ModuleList(m for n, m in self.condition.named_children() if n.endswith("encoder")),
             "transformer blocks": self.transformer.blocks,
         }
         counts = {}
@@ -155,7 +154,7 @@ class GraspModel(nn.Module):
         """Draw n grasps for an object and a task text, in one batch.
 
         Args:
-            points: (P, 3) m, or (P, 6) with normals, axes parallel to the robot base.
+            points: (P, 3) m, axes parallel to the robot base; further columns are not read.
             text: the task text or its embedding (E,).
             n: number of grasps K.
             steps, guidance, temperature, top_k: see `SamplingConfig`; None takes the checkpoint's.
@@ -173,17 +172,19 @@ class GraspModel(nn.Module):
             raise UsageError(f"number of grasps {n} is below 1")
         cloud, centroid = self._centred(points)
         settings = self._settings(steps, guidance, temperature, top_k)
-        blank = torch.zeros(n, self.tokenizer.parts, dtype=torch.int64, device=self.device)
+        quantizer = self.tokenizer.quantizer
+        blank = torch.zeros(n, quantizer.positions, dtype=torch.int64, device=self.device)
         drawn = self._draw(cloud, self.embed(text), blank, None, settings, generator)
         joints, palm = self.tokenizer.decode(drawn.tokens)
+        confidence = self._by_part(drawn.confidence)
         return GraspBatch(
             joint_names=self.joint_names,
             joints=joints,
             palm_rotation=palm.rotation,
             palm_translation=palm.translation + centroid,
-            tokens=drawn.tokens,
-            token_confidence=drawn.confidence,
-            confidence=geometric_mean(drawn.confidence),
+            tokens=quantizer.join(drawn.tokens),
+            token_confidence=confidence,
+            confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
         )
 
@@ -224,18 +225,20 @@ class GraspModel(nn.Module):
         if grasps.checkpoint not in (None, self.fingerprint):
             grasps = grasps.replace(tokens=None, token_confidence=None)
         tokens = self.encode(grasps.joints, held) if grasps.tokens is None else self._checked(grasps.tokens)
-        drawn = self._draw(cloud, self.embed(text), tokens, ~chosen.expand_as(tokens), settings, generator)
+        quantizer = self.tokenizer.quantizer
+        fixed = ~chosen[quantizer.part_of].expand(len(tokens), -1)
+        drawn = self._draw(cloud, self.embed(text), quantizer.split(tokens), fixed, settings, generator)
         with_palm = bool(chosen[0])
         joints, palm = self.tokenizer.decode(drawn.tokens, None if with_palm else held)
         edited = chosen[torch.tensor(self.layout.joint_part, device=self.device)]  # (J,)
-        confidence = drawn.confidence
+        confidence = self._by_part(drawn.confidence)
         if grasps.token_confidence is not None:
             confidence = torch.where(chosen, confidence, grasps.token_confidence)
         return grasps.replace(
             joints=torch.where(edited, joints, grasps.joints),
             palm_rotation=palm.rotation if with_palm else grasps.palm_rotation,
             palm_translation=palm.translation + centroid if with_palm else grasps.palm_translation,
-            tokens=drawn.tokens,
+            tokens=quantizer.join(drawn.tokens),
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
@@ -247,8 +250,7 @@ class GraspModel(nn.Module):
     def encode(self, joints: Tensor, palm: PalmPose, hand: HandSurface | None = None) -> Tensor:
         """Return the tokens (K, N) of grasps: joints (K, J) rad, palm pose in the object frame."""
         surface = hand if hand is not None else self._hand()
-        selection = self.tokenizer.selection(surface)
-        return self.tokenizer.tokenize(hand_points(surface, selection, joints, *palm))
+        return self.tokenizer.quantizer.join(self.tokenizer.tokenize(surface, joints, palm))
 
     # ------------------------------------------------------------------ inside
     def _hand(self) -> HandSurface:
@@ -267,10 +269,9 @@ class GraspModel(nn.Module):
     ) -> SampledTokens:
         count = len(tokens)
         # One object and one text serve all rows: encode once, then repeat.
-        conditional = self.condition(cloud[None], text[None]).expand(count, -1, -1)
-        predict = guided_predictor(
-            self.transformer, conditional, self.condition.unconditional(count), settings.guidance
-        )
+        both = torch.cat((self.condition(cloud[None], text[None]), self.condition.unconditional(1)))
+        conditional, unconditional = self.transformer.read(both)[:, None].expand(-1, count, *[-1] * 5)
+        predict = guided_predictor(self.transformer, conditional, unconditional, settings.guidance)
         return sample_tokens(predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator)
 
     def _settings(
@@ -286,15 +287,13 @@ class GraspModel(nn.Module):
 
     def _centred(self, points: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
         cloud = torch.as_tensor(points).to(self.device, torch.float32)
-        channels = self.config.transformer.object_channels
-        if cloud.ndim != 2 or cloud.shape[1] < channels or cloud.shape[0] < 1:
-            raise CloudError(f"object points have shape {tuple(cloud.shape)}, expected (P, {channels}) with P ≥ 1")
+        if cloud.ndim != 2 or cloud.shape[1] < 3 or cloud.shape[0] < 1:
+            raise CloudError(f"object points have shape {tuple(cloud.shape)}, expected (P, 3) with P ≥ 1")
         if not bool(torch.isfinite(cloud).all()):
             raise CloudError("object points contain NaN or infinity")
-        cloud = cloud[:, :channels]
-        centroid = cloud[:, :3].mean(0)
-        centred = torch.cat((cloud[:, :3] - centroid, cloud[:, 3:]), 1)
-        return thin_points(centred, self.config.transformer.object_points), centroid
+        cloud = cloud[:, :3]
+        centroid = cloud.mean(0)
+        return thin_points(cloud - centroid, self.config.transformer.object_points), centroid
 
     def _parts(self, parts: Iterable[str]) -> Tensor:
         names = [parts] if isinstance(parts, str) else list(parts)
@@ -307,13 +306,22 @@ class GraspModel(nn.Module):
 
     def _checked(self, tokens: Tensor) -> Tensor:
         """Return tokens (K, N) if this model has codes for them."""
-        parts, codes = self.tokenizer.parts, self.tokenizer.quantizer.codes
+        parts, sizes = self.tokenizer.parts, self.tokenizer.quantizer.vocabulary()
         if tokens.dtype != torch.int64 or tokens.shape[1] != parts:
             raise DatasetError(f"tokens are {tokens.dtype} of shape {tuple(tokens.shape)}; expected int64 (K, {parts})")
-        wrong = tokens[(tokens < 0) | (tokens >= codes)]
-        if wrong.numel():
-            raise DatasetError(f"token {int(wrong[0])} is out of range; this model has codes 0 to {codes - 1}")
+        for name, size, column in zip(self.part_names, sizes, tokens.T, strict=True):
+            wrong = column[(column < 0) | (column >= size)]
+            if wrong.numel():
+                raise DatasetError(
+                    f"token {int(wrong[0])} of the {name} is out of range; this model has 0 to {size - 1}"
+                )
         return tokens
+
+    def _by_part(self, confidence: Tensor) -> Tensor:
+        """Return the geometric mean (K, N) of the confidences (K, C) of each part's codes."""
+        quantizer = self.tokenizer.quantizer
+        logs = confidence.clamp_min(1e-12).log().unsqueeze(-1)
+        return (quantizer.merge(logs).squeeze(-1) / torch.tensor(quantizer.levels, device=self.device)).exp()
 
     def _reordered(self, grasps: GraspBatch) -> GraspBatch:
         if grasps.joint_names == self.joint_names:

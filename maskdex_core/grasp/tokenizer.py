@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from maskdex_core.grasp.config import TokenizerConfig
 from maskdex_core.grasp.decoder import DecodedGrasp, GraspDecoder, PalmPose
-from maskdex_core.grasp.pointnet import LENGTH_SCALE, GroupedPointNet
+from maskdex_core.grasp.encoder import PointEncoder, PoseEncoder
+from maskdex_core.grasp.pointnet import LENGTH_SCALE
 from maskdex_core.grasp.rotation import geodesic_angle, sixd_from_matrix
 from maskdex_core.grasp.surface import HandSurface, hand_points, part_selection
-from maskdex_core.masked import EmaQuantizer
+from maskdex_core.masked import ResidualQuantizer
 
 
 @dataclass(frozen=True)
@@ -48,42 +49,38 @@ class GraspTokenizer(nn.Module):
         self.config, self.layout = config, layout
         self.low_precision = False  # training may ask for it; kinematics and codebooks stay float32
         parts = len(layout.part_names)
-        self.encoder = GroupedPointNet(parts, 3, config.encoder_widths, config.code_dim)
-        self.quantizer = EmaQuantizer(parts, config.codes, config.code_dim, config.ema_decay, config.dead_share)
+        joint_part, lower, upper = (torch.tensor(v) for v in (layout.joint_part, layout.lower, layout.upper))
+        if config.finger_frame == "palm":
+            self.encoder = PoseEncoder(joint_part, lower, upper, config.decoder_width // 2, config.code_dim)
+        else:
+            self.encoder = PointEncoder(parts, config.hand_points, config.encoder_widths, config.code_dim)
+        levels = [config.palm_levels] + [config.finger_levels] * (parts - 1)
+        self.quantizer = ResidualQuantizer(levels, config.codes, config.code_dim, config.ema_decay, config.dead_share)
         self.decoder = GraspDecoder(
-            parts,
-            config.code_dim,
-            config.decoder_width,
-            torch.tensor(layout.joint_part),
-            torch.tensor(layout.lower),
-            torch.tensor(layout.upper),
+            parts, config.code_dim, config.decoder_width, joint_part, lower, upper, config.finger_frame
         )
 
     @property
     def parts(self) -> int:
-        """Number of parts and so of tokens N."""
+        """Number of parts N."""
         return len(self.layout.part_names)
 
-    def selection(self, hand: HandSurface) -> Tensor:
-        """Return the (N, M) skin points of a hand that the encoders read."""
-        return part_selection(hand.surface_part, self.parts, self.config.hand_points)
-
-    def latent(self, points: Tensor) -> Tensor:
-        """Encode object-frame skin points (B, N, M, 3) in m → (B, N, D)."""
-        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.low_precision):
-            return self.encoder(points * LENGTH_SCALE).float()
+    def latent(self, hand: HandSurface, joints: Tensor, palm: PalmPose) -> Tensor:
+        """Encode grasps: joints (B, J) rad, palm pose in the object frame → (B, N, D)."""
+        with torch.autocast(joints.device.type, torch.bfloat16, enabled=self.low_precision):
+            return self.encoder(hand, joints, palm).float()
 
     @torch.no_grad()
-    def tokenize(self, points: Tensor) -> Tensor:
-        """Return the tokens (B, N) of object-frame skin points (B, N, M, 3) in m."""
+    def tokenize(self, hand: HandSurface, joints: Tensor, palm: PalmPose) -> Tensor:
+        """Return the codes (B, C) of grasps, C being the codes of all parts: joints (B, J) rad, palm pose."""
         quantizer = self.quantizer
         was_training = quantizer.training
-        tokens = quantizer.eval()(self.latent(points)).tokens
+        tokens = quantizer.eval()(self.latent(hand, joints, palm)).tokens
         quantizer.train(was_training)
         return tokens
 
     def decode(self, tokens: Tensor, palm: PalmPose | None = None) -> DecodedGrasp:
-        """Turn tokens (B, N) into a grasp.
+        """Turn codes (B, C) into a grasp.
 
         With `palm` given, the fingers are decoded on that pose and it is returned unchanged; then the
         joints of every finger whose token is unchanged are bitwise what they were.
@@ -109,10 +106,11 @@ class GraspTokenizer(nn.Module):
             palm: true palm poses.
             generator: CPU generator that chooses the rows whose fingers see the true palm.
         """
-        config, selection = self.config, self.selection(hand)
+        config = self.config
+        selection = part_selection(hand.surface_part, self.parts, config.hand_points)
         with torch.no_grad():
             points = hand_points(hand, selection, joints, *palm)
-        quantized = self.quantizer(self.latent(points))
+        quantized = self.quantizer(self.latent(hand, joints, palm))
         hold = torch.rand(len(joints), generator=generator).to(joints.device) < config.held_palm
         decoded = self.decoder(quantized.vectors, fingers_on=palm, hold=hold)
         shown = PalmPose(

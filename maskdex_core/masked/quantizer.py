@@ -100,6 +100,10 @@ class EmaQuantizer(nn.Module):
         """Return the codes (B, N, D) of tokens (B, N)."""
         return _gather(self.codebook, tokens.transpose(0, 1)).transpose(0, 1)
 
+    def restore_sums(self) -> None:
+        """Make the moving sums anew from codes and counts, for a file that leaves them out."""
+        self.code_sum.copy_(self.codebook * self.code_count.unsqueeze(-1))
+
     def _histogram(self, tokens: Tensor) -> Tensor:
         histogram = torch.zeros_like(self.code_count)  # (N, K)
         return histogram.scatter_add_(1, tokens, torch.ones_like(tokens, dtype=histogram.dtype))

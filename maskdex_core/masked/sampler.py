@@ -36,9 +36,9 @@ def guided_predictor(
     """Wrap a conditional network into a predictor of guided logits (1 + s)·ω_c − s·ω_u.
 
     Args:
-        network: (tokens, mask, conditions (B, C, W)) → logits.
-        conditional: (B, C, W) condition vectors.
-        unconditional: (B, C, W) vectors of the dropped condition.
+        network: (tokens, mask, conditions (B, ...)) → logits.
+        conditional: (B, ...) what the network reads of the condition.
+        unconditional: (B, ...) the same of the dropped condition.
         scale: guidance scale s; 0 runs the conditional pass alone.
 
     Returns:

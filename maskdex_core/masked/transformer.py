@@ -1,6 +1,9 @@
 """A bidirectional transformer that predicts masked tokens from the others and from condition vectors.
 
-Legend: B batch, N token positions, K codes a position, C condition vectors, W width, D code size.
+The token positions read each other and the condition vectors; nothing is written back to the conditions, so
+their keys and values are made once for all steps and samples.
+
+Legend: B batch, N token positions, K codes a position, C condition vectors, W width, D code size, H heads.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 
 
 class BidirectionalTransformer(nn.Module):
-    """Condition vectors as prefix, N token positions, one output head a position.
+    """N token positions that attend to each other and to C condition vectors, one output head a position.
 
     Masked positions enter as the learned [MASK] vector: the token id under a mask is never read.
     """
@@ -25,7 +28,6 @@ class BidirectionalTransformer(nn.Module):
         width: int,
         heads: int,
         layers: int,
-        conditions: int,
         feedforward: int = 4,
         dropout: float = 0.0,
         code_dim: int = 0,
@@ -38,7 +40,6 @@ class BidirectionalTransformer(nn.Module):
             width: embedding size W, divisible by heads.
             heads: attention heads.
             layers: transformer blocks.
-            conditions: number of prefix vectors C.
             feedforward: hidden size of a block's MLP in multiples of the width.
             dropout: on the residual branches, training only.
             code_dim: 0 learns tables of token embeddings and of output weights; D > 0 adds the codebook
@@ -56,7 +57,7 @@ class BidirectionalTransformer(nn.Module):
         self.tied = bool(code_dim)
         self.token_embedding = nn.Parameter(0.02 * torch.randn(positions, codes, width))
         self.mask_embedding = nn.Parameter(0.02 * torch.randn(width))
-        self.position_embedding = nn.Parameter(0.02 * torch.randn(conditions + positions, width))
+        self.position_embedding = nn.Parameter(0.02 * torch.randn(positions, width))
         self.blocks = nn.ModuleList(Block(width, heads, feedforward, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head_weight = nn.Parameter(0.02 * torch.randn(positions, width, codes))
@@ -68,22 +69,26 @@ class BidirectionalTransformer(nn.Module):
         scale = centred.std((1, 2), keepdim=True, correction=0).clamp_min(1e-6)
         self.code_vectors.copy_(centred / scale)
 
-    def forward(self, tokens: Tensor, mask: Tensor, conditions: Tensor) -> Tensor:
+    def read(self, conditions: Tensor) -> Tensor:
+        """Return what every layer keeps of condition vectors (B, C, W): keys and values (B, layers, 2, H, C, W / H)."""
+        return torch.stack([block.keys_values(conditions) for block in self.blocks], 1)
+
+    def forward(self, tokens: Tensor, mask: Tensor, memory: Tensor) -> Tensor:
         """Predict every position.
 
         Args:
             tokens: (B, N) int64 in [0, K); ignored where masked.
             mask: (B, N) bool, True where [MASK].
-            conditions: (B, C, W) prefix vectors.
+            memory: of `read`.
 
         Returns:
             (B, N, K) logits.
         """
         embedded = torch.where(mask.unsqueeze(-1), self.mask_embedding, self._embed(tokens, mask))
-        stream = torch.cat((conditions, embedded), 1) + self.position_embedding  # (B, C + N, W)
-        for block in self.blocks:
-            stream = block(stream)
-        features = self.norm(stream[:, -self.positions :]).transpose(0, 1)  # (N, B, W)
+        stream = embedded + self.position_embedding  # (B, N, W)
+        for layer, block in enumerate(self.blocks):
+            stream = block(stream, memory[:, layer])
+        features = self.norm(stream).transpose(0, 1)  # (N, B, W)
         logits = torch.baddbmm(self.head_bias.unsqueeze(1), features, self._head())
         return logits.transpose(0, 1)
 
@@ -102,28 +107,39 @@ class BidirectionalTransformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm self-attention and MLP, both residual."""
+    """Pre-norm attention to the stream itself and to a memory, then an MLP, both residual."""
 
-    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float, memory: bool = True) -> None:
+        """Build a block; without `memory` it reads the stream alone."""
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.attention_norm = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
+        if memory:
+            self.memory_norm = nn.LayerNorm(width)
+            self.memory_key_value = nn.Linear(width, 2 * width)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp_in = nn.Linear(width, feedforward * width)
         self.mlp_out = nn.Linear(feedforward * width, width)
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """Map (B, S, W) to (B, S, W); every position sees every other."""
-        batch, length, width = stream.shape
-        packed = self.query_key_value(self.attention_norm(stream))
-        packed = packed.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = packed.unbind(0)  # each (B, heads, S, W / heads)
+    def keys_values(self, conditions: Tensor) -> Tensor:
+        """Return keys and values (B, 2, H, C, W / H) of condition vectors (B, C, W)."""
+        return self._by_head(self.memory_key_value(self.memory_norm(conditions)), 2)
+
+    def forward(self, stream: Tensor, memory: Tensor | None = None) -> Tensor:
+        """Map (B, S, W) to (B, S, W); every position sees every other and the memory (B, 2, H, C, W / H)."""
+        packed = self._by_head(self.query_key_value(self.attention_norm(stream)), 3)
+        query, key, value = packed.unbind(1)  # each (B, H, S, W / H)
+        if memory is not None:
+            key, value = torch.cat((memory[:, 0], key), 2), torch.cat((memory[:, 1], value), 2)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, length, width))
+        mixed = self.attention_out(mixed.transpose(1, 2).flatten(2))
         stream = stream + self._drop(mixed)
         return stream + self._drop(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(stream)))))
+
+    def _by_head(self, packed: Tensor, count: int) -> Tensor:
+        return packed.unflatten(-1, (count, self.heads, -1)).permute(0, 2, 3, 1, 4)
 
     def _drop(self, branch: Tensor) -> Tensor:
         return F.dropout(branch, self.dropout, self.training)

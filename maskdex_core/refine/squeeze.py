@@ -41,15 +41,22 @@ class SqueezeConfig:
 
 @dataclass(frozen=True)
 class Closing:
-    """Joint targets about a grasp, each (B, J) rad, and the wrench left over (B,), share of the force."""
+    """How grasps close.
+
+    Attributes:
+        pregrasp, squeeze: (B, J) rad, joint targets.
+        residual: (B,) wrench left over, share of the total force.
+        forces: (B, C, 3) N, on the object at each contact, object frame.
+    """
 
     pregrasp: Tensor
     squeeze: Tensor
     residual: Tensor
+    forces: Tensor
 
     def rows(self, keep: Tensor) -> Closing:
         """Return the closings at some indices."""
-        return Closing(self.pregrasp[keep], self.squeeze[keep], self.residual[keep])
+        return Closing(self.pregrasp[keep], self.squeeze[keep], self.residual[keep], self.forces[keep])
 
 
 def solve_closing(scene: HandOnObject, pose: HandPose, config: SqueezeConfig | None = None) -> Closing:
@@ -70,7 +77,7 @@ def solve_closing(scene: HandOnObject, pose: HandPose, config: SqueezeConfig | N
         delta = torch.einsum("bcx,bcxj->bj", palm_forces, jacobian) / config.stiffness
         pregrasp = _back_off(contacts, contacts.normal @ turn, jacobian, pose.joints, config)
         # A squeeze is a motor target, not a posture: it may lie beyond the joint's limit.
-        return Closing(hand.clamp(pregrasp), pose.joints + delta, residual)
+        return Closing(hand.clamp(pregrasp), pose.joints + delta, residual, forces)
 
 
 def flex_closing(scene: HandOnObject, pose: HandPose, offset: float) -> Tensor:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from maskdex_core.data import GraspDataset
-from maskdex_core.errors import ConfigError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.rotation import rotation_about_z
 from maskdex_core.training.config import StageConfig
@@ -30,7 +29,7 @@ class GraspRows:
     palm: PalmPose
     """Palm poses, (B, 3, 3) and (B, 3) m."""
     points: Tensor | None
-    """(B, P, 3 or 6) object points in m, with unit normals if 6."""
+    """(B, P, 3) object points in m."""
 
 
 class BatchMaker:
@@ -42,7 +41,6 @@ class BatchMaker:
         joint_names: Sequence[str],
         config: StageConfig,
         points: int = 0,
-        channels: int = 3,
         views: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Prepare a dataset.
@@ -52,21 +50,17 @@ class BatchMaker:
             joint_names: order of the joints that come out.
             config: augmentation.
             points: object points a grasp; 0 leaves objects out (their centroid still counts).
-            channels: 3, or 6 for points with normals.
             views: object name → (V, Q, 3) m, what single cameras saw of it. `partial_share` of the grasps
                 on such an object see one of them instead of points all over its surface.
-
-        Raises:
-            ConfigError: when views are to be mixed with points that have normals.
         """
-        self.config, self.points, self.channels = config, points, channels
+        self.config, self.points = config, points
         self.joints = data.joints_as(joint_names)
         self.rotation, self.translation = data.palm_rotation, data.palm_translation
         self.object_index = data.object_index
         surfaces = [data.objects[name] for name in data.object_names]
         self.counts = torch.tensor([len(surface.points) for surface in surfaces])
         self.starts = self.counts.cumsum(0) - self.counts
-        self.surface = torch.cat([torch.cat((surface.points, surface.normals), 1) for surface in surfaces])  # (ΣP, 6)
+        self.surface = torch.cat([surface.points for surface in surfaces])  # (ΣP, 3)
         self.centroids = torch.stack([surface.points.mean(0) for surface in surfaces])  # (O, 3)
         self._take_views([(views or {}).get(name) for name in data.object_names])
 
@@ -81,8 +75,6 @@ class BatchMaker:
     def _take_views(self, views: Sequence[Tensor | None]) -> None:
         """Keep all points of all views in one row, with the place and size of each view and object."""
         known = [rows for rows in views if rows is not None]
-        if known and self.channels != 3:
-            raise ConfigError(f"single views have no normals: object_channels is {self.channels}, expected 3")
         self.view_counts = torch.tensor([0 if rows is None else len(rows) for rows in views])  # (O,)
         self.view_starts = self.view_counts.cumsum(0) - self.view_counts
         sizes = [rows.shape[1] for rows in known for _ in range(len(rows))]
@@ -115,31 +107,28 @@ class BatchMaker:
             single = torch.zeros(batch, dtype=torch.bool)
             if partial_share and self.has_views:
                 single = (torch.rand(batch, generator=generator) < partial_share) & (self.view_counts[owner] > 0)
-                cloud[single, :, :3] = self._view(owner[single], generator)
-            centroid = cloud[..., :3].mean(1)
+                cloud[single] = self._view(owner[single], generator)
+            centroid = cloud.mean(1)
         if augment:
             shift = torch.randn(batch, 3, generator=generator) * config.centre_jitter
             centroid = centroid + shift
         translation = translation - centroid
         if cloud is not None:
-            noise = torch.zeros_like(cloud[..., :3])
+            noise = torch.zeros_like(cloud)
             if augment:
                 noise = config.point_jitter * torch.randn(noise.shape, generator=generator)
                 noise[single] = 0.0  # a view brings its camera's noise
-            cloud = torch.cat((cloud[..., :3] - centroid.unsqueeze(1) + noise, cloud[..., 3:]), -1)
+            cloud = cloud - centroid.unsqueeze(1) + noise
         if augment and config.yaw:
             turn = rotation_about_z(2.0 * math.pi * torch.rand(batch, generator=generator))
             rotation = turn @ rotation
             translation = (turn @ translation.unsqueeze(-1)).squeeze(-1)
             if cloud is not None:
-                turned = cloud.unflatten(-1, (2, 3)) @ turn.transpose(1, 2).unsqueeze(1)
-                cloud = turned.flatten(-2)
-        if cloud is not None:
-            cloud = cloud[..., : self.channels]
+                cloud = cloud @ turn.transpose(1, 2)
         return GraspRows(row, self.joints[row], PalmPose(rotation, translation), cloud)
 
     def _cloud(self, owner: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw points and normals (B, P, 6) of each row's object, in the mesh's frame."""
+        """Draw points (B, P, 3) of each row's object, in the mesh's frame."""
         share = torch.rand(len(owner), self.points, generator=generator)
         within = (share * self.counts[owner].unsqueeze(1)).long()
         return self.surface[self.starts[owner].unsqueeze(1) + within]

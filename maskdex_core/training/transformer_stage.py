@@ -16,7 +16,7 @@ from maskdex_core.data.views import object_views
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.model import GraspModel
-from maskdex_core.grasp.surface import HandSurface, hand_points
+from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import HandLayout, pose_distance
 from maskdex_core.masked import expected_codes, random_mask
 from maskdex_core.text import TextEncoder, load_encoder
@@ -85,14 +85,13 @@ class TransformerStage:
         model.tokenizer.requires_grad_(False).eval()
         # GraspModel as a whole is not trained: the tokenizer must stay in evaluation mode.
         self.module = nn.ModuleDict({"condition": model.condition, "transformer": model.transformer})
-        self.selection = model.tokenizer.selection(hand)
         size = model.config.transformer
         encoder = encoder or load_encoder(size.text_encoder)
         points = config.object_points or size.object_points
         names = model.joint_names
 
         def prepare(data: GraspDataset) -> tuple[BatchMaker, TextTable]:
-            batches = BatchMaker(data, names, config, points, size.object_channels, views)
+            batches = BatchMaker(data, names, config, points, views)
             return batches, TextTable(data, encoder)
 
         self.batches, self.texts = prepare(train)
@@ -103,7 +102,9 @@ class TransformerStage:
         size, config = self.model.config.transformer, self.config
         rows = self.batches.draw(generator, config.batch)
         text = self.texts.draw(rows.row, generator)
-        mask = random_mask(config.batch, self.model.tokenizer.parts, generator, (size.mask_low, size.mask_high))
+        mask = random_mask(
+            config.batch, self.model.tokenizer.quantizer.positions, generator, (size.mask_low, size.mask_high)
+        )
         drop = torch.rand(config.batch, generator=generator) < size.drop_condition
         tokens, palm = self._tokens(rows)
         mask = mask.to(self.device)
@@ -146,8 +147,7 @@ class TransformerStage:
 
     def _tokens(self, rows: GraspRows) -> tuple[Tensor, PalmPose]:
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
-        points = hand_points(self.hand, self.selection, rows.joints.to(self.device), *palm)
-        return self.model.tokenizer.tokenize(points), palm
+        return self.model.tokenizer.tokenize(self.hand, rows.joints.to(self.device), palm), palm
 
     def _logits(self, rows: GraspRows, text: Tensor, tokens: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
         if rows.points is None:
@@ -155,14 +155,16 @@ class TransformerStage:
         points, text = rows.points.to(self.device), text.to(self.device)
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             conditions = self.model.condition(points, text, drop)
-            return self.model.transformer(tokens, mask, conditions).float()
+            memory = self.model.transformer.read(conditions)
+            return self.model.transformer(tokens, mask, memory).float()
 
     def _expectation(self, logits: Tensor, tokens: Tensor, mask: Tensor, joints: Tensor, palm: PalmPose) -> Tensor:
         """Return the pose error of expected codes (MaskHand 3.3); known tokens keep their own code."""
         quantizer = self.model.tokenizer.quantizer
         soft = expected_codes(logits, quantizer.codebook)
-        codes = torch.where(mask.unsqueeze(-1), soft, quantizer.lookup(tokens))
-        return pose_distance(self.model.tokenizer.decoder(codes), joints, palm).mean()
+        known = torch.nn.functional.one_hot(tokens, quantizer.codes).to(soft.dtype)
+        codes = torch.where(mask.unsqueeze(-1), soft, torch.einsum("bnk,nkd->bnd", known, quantizer.codebook))
+        return pose_distance(self.model.tokenizer.decoder(quantizer.merge(codes)), joints, palm).mean()
 
 
 def train_transformer(
