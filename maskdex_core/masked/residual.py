@@ -6,6 +6,7 @@ Legend: B batch, P parts, L levels, N positions (the codes of all parts, part by
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -124,9 +125,7 @@ class ResidualQuantizer(nn.Module):
         return tuple(self.codes**own for own in self.levels)
 
     def _stage(self, depth: int) -> EmaQuantizer:
-        stage = self.stages[depth]
-        assert isinstance(stage, EmaQuantizer)
-        return stage
+        return cast(EmaQuantizer, self.stages[depth])
 
     def _index(self, rows: list[int]) -> Tensor:
         return torch.tensor(rows, device=self.part_of.device)
