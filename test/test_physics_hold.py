@@ -6,7 +6,7 @@ import pytest
 from held_grasps import held_grasps, held_object
 
 from maskdex_core.hands import HandModel
-from maskdex_core.physics.hold_test import FRICTION_HARD, HoldTest
+from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
 
 FAMILIES = tuple(held_grasps())
 AWAY = np.array([0.0, 0.0, 0.5])  # m
@@ -106,7 +106,7 @@ def test_slippery_hands_hold_less(hand):
     families = ("can", "carton", "spray_bottle", "bowl")
     held = 0
     for grasp in (held_grasps()[family] for family in families):
-        test = HoldTest(hand, grasp.target, FRICTION_HARD)
+        test = HoldTest(hand, grasp.target, FC6_HARD)
         held += test.run(grasp.rotation, grasp.translation, grasp.pregrasp, grasp.joints, grasp.squeeze).passed.sum()
     normal = sum(_run(hand, held_grasps()[family]).passed.sum() for family in families)
     assert held < normal

@@ -16,7 +16,7 @@ from maskdex_core.metrics.dataset_stats import dataset_stats
 from maskdex_core.objects.meshes.annotated_mesh import load_objects
 from maskdex_core.objects.procedural import make_object
 from maskdex_core.objects.target_object import TargetObject
-from maskdex_core.physics.hold_test import FRICTION_HARD, HoldTest
+from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "shadow"
 DRAWN, DRAWN_REAL = 50, 6
@@ -41,7 +41,7 @@ def _holds_again(data: GraspDataset, row: int, tests: list[HoldTest]) -> list[bo
 
 def _tests(target: TargetObject) -> list[HoldTest]:
     hand = HandModel.load("shadow")
-    return [HoldTest(hand, target), HoldTest(hand, target, FRICTION_HARD)]
+    return [HoldTest(hand, target), HoldTest(hand, target, FC6_HARD)]
 
 
 def test_a_random_draw_holds_again(data: GraspDataset) -> None:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from maskdex_core.data import GraspDataset
 from maskdex_core.errors import DatasetError
 from maskdex_core.hands import HandModel
-from maskdex_core.physics.hold_test import FRICTION_HARD, HoldTest
+from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.synthesis.assemble import SURFACE_POINTS, UNSEEN_FAMILIES, assemble, split_of
@@ -102,7 +102,7 @@ def test_a_small_object_gets_valid_grasps(shard):
     assert 1 <= len(grasps) == len(made.measures) == build["valid"] <= build["tried"]
     assert sum(valid for valid, _ in build["by_type"].values()) == len(grasps)
     target = held_object("carton", 0)
-    physics, hard = HoldTest(HAND, target), HoldTest(HAND, target, FRICTION_HARD)
+    physics, hard = HoldTest(HAND, target), HoldTest(HAND, target, FC6_HARD)
     for grasp in grasps:
         poses = (grasp.palm_rotation, grasp.palm_translation, grasp.pregrasp, grasp.joints, grasp.squeeze)
         result = physics.run(*poses)  # again, in full, from what was stored

@@ -97,5 +97,4 @@ def read_weights(folder: Path, model: GraspModel) -> None:
     if wrong:
         raise CheckpointError(f"{path}: does not fit its config.json at {', '.join(wrong[:3])}")
     model.load_state_dict(weights, strict=False)
-    for quantizer in model.tokenizer.quantizer.stages:
-        quantizer.restore_sums()
+    model.tokenizer.quantizer.restore_sums()

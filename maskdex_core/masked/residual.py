@@ -124,6 +124,11 @@ class ResidualQuantizer(nn.Module):
         """Return how many tokens (P,) `join` can write for each part."""
         return tuple(self.codes**own for own in self.levels)
 
+    def restore_sums(self) -> None:
+        """Make the moving sums anew from codes and counts, for a file that leaves them out."""
+        for depth in range(len(self.stages)):
+            self._stage(depth).restore_sums()
+
     def _stage(self, depth: int) -> EmaQuantizer:
         return cast(EmaQuantizer, self.stages[depth])
 

@@ -8,6 +8,8 @@ Legend: B batch, N token positions, K codes a position, C condition vectors, W w
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -71,7 +73,7 @@ class BidirectionalTransformer(nn.Module):
 
     def read(self, conditions: Tensor) -> Tensor:
         """Return what every layer keeps of condition vectors (B, C, W): keys and values (B, layers, 2, H, C, W / H)."""
-        return torch.stack([block.keys_values(conditions) for block in self.blocks], 1)
+        return torch.stack([cast(Block, block).keys_values(conditions) for block in self.blocks], 1)
 
     def forward(self, tokens: Tensor, mask: Tensor, memory: Tensor) -> Tensor:
         """Predict every position.

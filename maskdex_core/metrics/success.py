@@ -1,178 +1,143 @@
-"""FC6 of a model's grasps on objects it never saw: raw, refined, and top-ranked, reported apart.
+"""What a model's grasps are worth on one object: raw, refined, top-ranked, and beside them no network at all.
 
-Protocol: `maskdex_core/physics/hold_test.py`, full clouds, K samples an object and text. Raw grasps
-are closed by the same solved squeeze as refined ones. Top-1 is the best of K by ranking cost. Beside
-them stands what K antipodal starts give without a network, with the same refinement and ranking.
-Intervals are 95 % bootstrap intervals over objects.
+Protocols: `maskdex_core/physics/hold_test.py`; raw grasps are closed by the same solved squeeze as refined ones.
+All samples take the quick FC6; the top-1, which the system would execute, takes every protocol in full. The
+network-free baseline gets as many starts and at least the time that sampling and refinement took.
+
+Index legend: K samples of an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.errors import DatasetError
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
-from maskdex_core.objects.procedural import ObjectModel, make_object
-from maskdex_core.physics.hold_test import HoldTest
+from maskdex_core.metrics.antipodal import antipodal_starts
+from maskdex_core.metrics.grasp_test import GraspScores, GraspTest, TopScores
+from maskdex_core.metrics.observation import observe
+from maskdex_core.metrics.requests import Request
+from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import concatenate
 from maskdex_core.planning.proposals import pose_of, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
-from maskdex_core.refine.optimizer import RefineConfig, refine
-from maskdex_core.refine.ranking import grasp_cost
+from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.squeeze import solve_closing
-from maskdex_core.synthesis.grasp_types import GRASP_TYPES, active_links
-from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
-from maskdex_core.synthesis.synthesize import FAR
+
+BASELINE_ROUNDS = 4  # at most so many times K starts, however slow the network was
 
 
 @dataclass(frozen=True)
-class ObjectSuccess:
-    """FC6 on one object with one text: each sample raw and refined (K,), antipodal starts (K,), the best."""
+class ObjectTrial:
+    """One object, one request, one observation.
+
+    Attributes:
+        raw_fc6: (K,) of the samples as drawn. refined: measures of the refined samples. chance: (K,) that the judge
+            gives them to hold. best: index of the top-1. top: the top-1 by all protocols.
+        joints: (K, J) rad of the refined samples.
+        baseline_fc6: (N,) of the network-free starts; baseline_top1: of the one ranked best.
+        seconds: of sampling and refinement; baseline_seconds: of the baseline's.
+    """
 
     name: str
-    text: str
-    raw: np.ndarray
-    refined: np.ndarray
-    top1: bool
-    antipodal: np.ndarray
-    antipodal_top1: bool
+    request: Request
+    raw_fc6: np.ndarray
+    refined: GraspScores
+    chance: np.ndarray
+    best: int
+    top: TopScores
+    joints: np.ndarray
+    baseline_fc6: np.ndarray
+    baseline_top1: bool
+    seconds: float
+    baseline_seconds: float
+
+    @property
+    def agrees(self) -> np.ndarray:
+        """Whether each refined grasp touches what the request names (0..K,) bool; empty where nothing is named."""
+        found = [self.request.agrees(parts) for parts in self.refined.parts]
+        return np.array([one for one in found if one is not None], bool)
+
+    @property
+    def top_agrees(self) -> np.ndarray:
+        """The same of the top-1, (0 or 1,)."""
+        found = self.request.agrees(self.refined.parts[self.best])
+        return np.array([] if found is None else [found], bool)
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A success rate with its interval clustered by object."""
+def try_object(
+    model: GraspModel, hand: HandModel, target: TargetObject, request: Request, observation: str, samples: int,
+    seed: int, config: RefineConfig | None = None,
+) -> ObjectTrial:  # fmt: skip
+    """Grasp one object once.
 
-    mean: float
-    low: float
-    high: float
-    grasps: int
-    objects: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n {self.grasps}, objects {self.objects})"
-
-
-def evaluate_success(
-    model: GraspModel, data: GraspDataset, split: str, samples: int = 8, limit: int = 20, seed: int = 0,
-    config: RefineConfig | None = None,
-) -> Iterator[ObjectSuccess]:  # fmt: skip
-    """Yield outcomes for up to `limit` procedural objects of a split, one text each.
+    Args:
+        model, hand: the Shadow hand's. target: the object at rest. request: what is asked.
+        observation: see `observe`. samples: K. seed: of observation, samples and baseline.
+        config: refinement.
 
     Raises:
-        DatasetError: when the split has no grasps, or none on a procedural object.
+        CloudError: when no camera sees enough of the object.
     """
-    part = data.split(split)
-    hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    names = [name for name in part.object_names if "seed" in part.objects[name].facts]
-    if not names:
-        raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
-    for name in [names[i] for i in rng.permutation(len(names))[:limit]]:
-        facts = part.objects[name].facts
-        target = make_object(facts["family"], int(facts["seed"]))
-        rows = [row for row, owner in enumerate(part.table["object"]) if owner == name]
-        texts = part.texts[int(rng.choice(rows))]
-        yield success_on(model, hand, target, str(rng.choice(texts)), samples, seed, config or RefineConfig())
-
-
-def success_on(
-    model: GraspModel,
-    hand: HandModel,
-    target: ObjectModel,
-    text: str,
-    samples: int,
-    seed: int,
-    config: RefineConfig,
-) -> ObjectSuccess:
-    """Return the outcomes of `samples` grasps on one object."""
-    points, _, _ = target.sample_surface(2048)
-    center = points.mean(0)
-    geometry = ObjectGeometry(
-        center,
-        torch.tensor(points - center, dtype=torch.float32),
-        target.sdf.moved(center),
-        -float(center[2]),
-    )
-    scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
-    raw = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
-    closing = solve_closing(scene, pose_of(raw))
-    raw = raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
+    config = config or RefineConfig()
+    geometry = observe(target, observation, np.random.default_rng([seed, 3]))
+    model.embed(request.text)  # cached: the network's time does not count it twice
+    begun = time.perf_counter()
+    raw = model.sample(geometry.points, request.text, samples, generator=torch.Generator().manual_seed(seed))
     refined = refine_grasps(hand, raw, geometry, config)
-    physics = HoldTest(hand, target)
-    raw_ok, refined_ok = (fc6_of(physics, grasps, center) for grasps in (raw, refined))
-    starts = antipodal_grasps(hand, target, samples, seed)
-    starts_ok = fc6_of(physics, starts, np.zeros(3))
-    best, best_start = (int(_score(grasps).argmax()) for grasps in (refined, starts))
-    return ObjectSuccess(
-        target.name, text, raw_ok, refined_ok, bool(refined_ok[best]), starts_ok, bool(starts_ok[best_start])
-    )
+    seconds = time.perf_counter() - begun
+    begun = time.perf_counter()
+    baseline = _without_network(hand, geometry, config, samples, seed, begun + seconds)
+    baseline_seconds = time.perf_counter() - begun
+    test = GraspTest(hand, target)
+    scores, score = test.scores(refined, geometry.center), score_of(refined)
+    best = int(score.argmax())
+    held = test.holds(baseline, geometry.center)
+    return ObjectTrial(
+        target.name, request, test.holds(_closed(hand, raw, geometry), geometry.center), scores,
+        score.sigmoid().numpy(), best, test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
+        refined.joints.numpy(), held, bool(held[int(score_of(baseline).argmax())]), seconds, baseline_seconds,
+    )  # fmt: skip
 
 
-def antipodal_grasps(hand: HandModel, target: ObjectModel, count: int, seed: int) -> GraspBatch:
-    """Return grasps (mesh frame) from antipodal starts of all grasp types, refined, closed and scored."""
-    scene = HandOnObject(hand, target.sdf, 0.0)
-    rng, generator = np.random.default_rng([seed, 5]), torch.Generator().manual_seed(seed)
-    parts: list[GraspBatch] = []
-    for index in range(count):
-        grasp_type = GRASP_TYPES[index % len(GRASP_TYPES)]
-        pairs = antipodal_pairs(target, grasp_type.widest, None, rng)
-        if len(pairs) == 0:
-            grasp_type = GRASP_TYPES[-1]
-            pairs = antipodal_pairs(target, 0.2, None, rng)
-        start = start_poses(hand, scene, grasp_type, pairs, 1, generator)
-        made = refine(scene, start, FAR, active_links(hand, grasp_type)[None])
-        closing = solve_closing(scene, made.pose)
-        score = -grasp_cost(made.energy, closing.residual)
-        parts.append(
-            GraspBatch(hand.joint_names, made.pose.joints, made.pose.rotation, made.pose.translation, score=score,
-                       pregrasp=closing.pregrasp, squeeze=closing.squeeze)
-        )  # fmt: skip
-    return concatenate(parts)
+def score_of(grasps: GraspBatch) -> torch.Tensor:
+    """Return the scores (K,) by which refined grasps are ranked.
+
+    Raises:
+        ValueError: when the grasps were never refined.
+    """
+    if grasps.score is None:
+        raise ValueError("grasps have no score: refine them first")
+    return grasps.score
 
 
-def summary(outcomes: Sequence[ObjectSuccess]) -> dict[str, Rate]:
-    """Return the rates that a table shows."""
-    return {
-        "raw": rate([o.raw for o in outcomes]),
-        "refined": rate([o.refined for o in outcomes]),
-        "top1": rate([np.array([o.top1]) for o in outcomes]),
-        "best_of_k": rate([np.array([o.refined.any()]) for o in outcomes]),
-        "antipodal": rate([o.antipodal for o in outcomes]),
-        "antipodal_top1": rate([np.array([o.antipodal_top1]) for o in outcomes]),
-    }
+def _closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+    closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
+    return raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
 
 
-def _score(grasps: GraspBatch) -> torch.Tensor:
-    return grasps.score if grasps.score is not None else torch.zeros(len(grasps))
+def _without_network(
+    hand: HandModel, geometry: ObjectGeometry, config: RefineConfig, count: int, seed: int, until: float
+) -> GraspBatch:
+    """Return refined antipodal starts: `count`, and more while there is time."""
+    made: list[GraspBatch] = []
+    for turn in range(BASELINE_ROUNDS):
+        if turn and time.perf_counter() >= until:
+            break
+        start = antipodal_starts(hand, geometry, count, seed + 7919 * turn)
+        if len(start) == 0:  # nothing to hold between two fingers: the hand as it is, in the middle
+            start = pose_of(_at_rest(hand, count))
+        batch = GraspBatch(hand.joint_names, start.joints, start.rotation, start.translation)
+        made.append(refine_grasps(hand, batch, geometry, config))
+    return concatenate(made)
 
 
-def fc6_of(physics: HoldTest, grasps: GraspBatch, center: np.ndarray) -> np.ndarray:
-    """Return FC6 (K,) bool of grasps whose poses are relative to `center` (3,) of the mesh's frame."""
-    if grasps.pregrasp is None or grasps.squeeze is None:
-        raise ValueError("grasps have no pre-grasp and squeeze")
-    outcomes = [
-        physics.run(
-            grasps.palm_rotation[i].double().numpy(), grasps.palm_translation[i].double().numpy() + center,
-            grasps.pregrasp[i].numpy(), grasps.joints[i].numpy(), grasps.squeeze[i].numpy(),
-        ).fc6
-        for i in range(len(grasps))
-    ]  # fmt: skip
-    return np.array(outcomes)
-
-
-def rate(outcomes: Sequence[np.ndarray], seed: int = 0, draws: int = 2000) -> Rate:
-    """Return the mean over all grasps, and its bootstrap interval over objects."""
-    rng = np.random.default_rng(seed)
-    sums = np.array([outcome.sum() for outcome in outcomes], float)
-    counts = np.array([outcome.size for outcome in outcomes], float)
-    picks = rng.integers(len(outcomes), size=(draws, len(outcomes)))
-    means = sums[picks].sum(1) / counts[picks].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Rate(float(sums.sum() / counts.sum()), float(low), float(high), int(counts.sum()), len(outcomes))
+def _at_rest(hand: HandModel, count: int) -> GraspBatch:
+    joints = hand.clamp(torch.zeros(count, len(hand.joint_names)))
+    return GraspBatch(hand.joint_names, joints, torch.eye(3).expand(count, 3, 3), torch.zeros(count, 3))

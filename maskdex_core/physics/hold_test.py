@@ -7,6 +7,9 @@ condim 4, friction 0.6 / 0.02, position actuators kp 5 limited to 3 N·m, palm f
 less than 5 cm and turned less than 15° from where it lay before the hand closed. Pre-grasp deeper
 than 1 cm in the object or in the hand itself fails.
 
+FC6-hard is the same with half the sliding and a tenth of the torsional friction. The paper-like test (after those
+in Isaac: gravity in six orientations, density 500 kg/m³, friction 3, at least one of six held) runs in the same way.
+
 The quick test stops at the first failed direction, and calls a direction passed once the object's
 drift over the last 0.2 s, carried on to the end, stays below half of both limits. It agreed with the
 whole protocol in 400 of 400 grasps and takes less than half of its steps.
@@ -30,7 +33,6 @@ from maskdex_core.physics.hand_mjcf import (
     numbers,
 )
 
-OBJECT_MASS = 0.1  # kg
 PHASE_STEPS, PUSH_STEPS = 100, 500
 MAX_MOVE, MAX_TURN = 0.05, np.deg2rad(15)  # m, rad
 MAX_PREGRASP_DEPTH = 0.01  # m
@@ -38,8 +40,30 @@ CHECK_STEPS = 25  # between two looks at the object
 DRIFT_CHECKS = 2  # looks over which the quick test measures drift
 QUICK_SHARE = 0.5  # of the limits
 DIRECTIONS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
-FRICTION = (0.6, 0.02)
-FRICTION_HARD = (0.3, 0.002)
+
+
+@dataclass(frozen=True)
+class HoldProtocol:
+    """What an object is made of and how it is pushed.
+
+    Attributes:
+        friction: sliding, torsional (m).
+        density: kg/m³; None for an object of 0.1 kg.
+        acceleration: m/s², of the push.
+    """
+
+    friction: tuple[float, float] = (0.6, 0.02)
+    density: float | None = None
+    acceleration: float = 10.0
+
+    def mass(self, volume: float) -> float:
+        """Return the mass (kg) of an object of some volume (m³)."""
+        return 0.1 if self.density is None else self.density * volume
+
+
+FC6 = HoldProtocol()
+FC6_HARD = HoldProtocol(friction=(0.3, 0.002))
+PAPER_LIKE = HoldProtocol(friction=(3.0, 0.02), density=500.0, acceleration=9.8)
 
 
 @dataclass(frozen=True)
@@ -77,16 +101,17 @@ class HoldResult:
 class HoldTest:
     """One compiled model for a hand and an object; the palm is the world, the object is placed."""
 
-    def __init__(self, hand: HandModel, target: TargetObject, friction: tuple[float, float] = FRICTION) -> None:
+    def __init__(self, hand: HandModel, target: TargetObject, protocol: HoldProtocol = FC6) -> None:
         import mujoco
 
         self._mujoco: Any = mujoco  # its names are made at run time, out of a type checker's sight
-        self._model = self._mujoco.MjModel.from_xml_string(_scene_xml(hand, target, friction))
+        self._model = self._mujoco.MjModel.from_xml_string(_scene_xml(hand, target, protocol))
         self._data = self._mujoco.MjData(self._model)
         order = [self._model.joint(name).qposadr[0] for name in hand.all_joint_names]
         self._joint_address = np.array(order)
         self._hand = hand
         self._object_body = self._model.body("object").id
+        self._force = protocol.acceleration * float(self._model.body_mass[self._object_body])  # N
         self._free = int(self._model.joint("object").qposadr[0])
 
     def run(
@@ -140,7 +165,7 @@ class HoldTest:
 
     def _push(self, direction: np.ndarray, start: np.ndarray, quick: bool) -> float:
         """Return the share of the limits that the object's motion under one push takes."""
-        self._data.xfrc_applied[self._object_body, :3] = 10 * OBJECT_MASS * direction
+        self._data.xfrc_applied[self._object_body, :3] = self._force * direction
         seen: list[np.ndarray] = []
         for step in range(CHECK_STEPS, PUSH_STEPS + 1, CHECK_STEPS):
             for _ in range(CHECK_STEPS):
@@ -183,13 +208,14 @@ def _motion(start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(end[:3] - start[:3])), float(2 * np.arccos(cosine))
 
 
-def _scene_xml(hand: HandModel, target: TargetObject, friction: tuple[float, float]) -> str:
+def _scene_xml(hand: HandModel, target: TargetObject, protocol: HoldProtocol) -> str:
     volume = sum(piece.volume for piece in target.pieces)
+    mass, friction = protocol.mass(volume), protocol.friction
     meshes = "".join(
         f'<mesh name="piece{i}" vertex="{numbers(piece.vertices)}"/>' for i, piece in enumerate(target.pieces)
     )
     geoms = "".join(
-        f'<geom class="object" type="mesh" mesh="piece{i}" mass="{OBJECT_MASS * piece.volume / volume:.9g}"/>'
+        f'<geom class="object" type="mesh" mesh="piece{i}" mass="{mass * piece.volume / volume:.9g}"/>'
         for i, piece in enumerate(target.pieces)
     )
     slide = f'condim="4" friction="{friction[0]} {friction[1]} 0.0001"'

@@ -17,7 +17,7 @@ from maskdex_core.refine.approach import approach_direction
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.ranking import grasp_cost
+from maskdex_core.refine.ranking import grasp_cost, hold_score
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
@@ -62,7 +62,7 @@ def refine_grasps(
     hand: HandModel, grasps: GraspBatch, geometry: ObjectGeometry, config: RefineConfig,
     movable: Tensor | None = None, hold_palm: bool = False,
 ) -> GraspBatch:  # fmt: skip
-    """Bring sampled grasps into contact and solve their closing; the score is minus the energy.
+    """Bring sampled grasps into contact and solve their closing; the score is the log-odds that they hold.
 
     Args:
         movable: (22,) bool, joints that may move (an edit's fingers); None for all.
@@ -77,7 +77,7 @@ def refine_grasps(
         palm_translation=made.pose.translation,
         pregrasp=closing.pregrasp,
         squeeze=closing.squeeze,
-        score=-grasp_cost(made.energy, closing.residual),
+        score=hold_score(scene, made.pose, closing, made.energy, geometry.points),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from maskdex_core.hands.model import HandModel
-from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.synthesis.grasp_types import GraspType, preshapes
@@ -16,7 +17,13 @@ from maskdex_core.synthesis.grasp_types import GraspType, preshapes
 ROLLS = 8
 
 
-def antipodal_pairs(target: TargetObject, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
+class Sampled(Protocol):
+    """A surface that gives points, normals and part indices; every target object is one."""
+
+    def sample_surface(self, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+
+def antipodal_pairs(target: Sampled, widest: float, part: int | None, rng: np.random.Generator) -> np.ndarray:
     """Return pairs (P, 2, 3) m of facing surface points no wider apart than `widest`.
 
     Args:

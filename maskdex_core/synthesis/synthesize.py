@@ -11,7 +11,7 @@ from torch import Tensor
 
 from maskdex_core.hands.model import HandModel
 from maskdex_core.objects.target_object import TargetObject
-from maskdex_core.physics.hold_test import FRICTION_HARD, HoldResult, HoldTest
+from maskdex_core.physics.hold_test import FC6_HARD, HoldResult, HoldTest
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
@@ -111,7 +111,7 @@ class _Judge:
     def __init__(self, hand: HandModel, target: TargetObject, scene: HandOnObject, config: SynthesisConfig) -> None:
         self._scene, self._config = scene, config
         self._labels = ContactLabels(scene, target)
-        self._physics, self._hard = HoldTest(hand, target), HoldTest(hand, target, FRICTION_HARD)
+        self._physics, self._hard = HoldTest(hand, target), HoldTest(hand, target, FC6_HARD)
 
     def valid(self, grasp_type: GraspType, pose: HandPose, closing: Closing) -> list[MadeGrasp]:
         """Return those that hold, up to the quota."""

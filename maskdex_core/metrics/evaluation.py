@@ -1,0 +1,135 @@
+"""A model on many objects: which ones, and what the table says of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.errors import CloudError, DatasetError
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.calibration import auroc, calibration_error
+from maskdex_core.metrics.diversity import joint_entropy
+from maskdex_core.metrics.rates import Rate, rate
+from maskdex_core.metrics.requests import Request, requests_for, spoken_name
+from maskdex_core.metrics.success import ObjectTrial, try_object
+from maskdex_core.objects.meshes.annotated_mesh import load_objects
+from maskdex_core.objects.meshes.part_regions import Annotation
+from maskdex_core.objects.procedural import make_object
+from maskdex_core.objects.target_object import TargetObject
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = Annotation(family="object", rest="body")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One object of a test: its name, family, and how to load it."""
+
+    name: str
+    family: str
+    load: Callable[[], TargetObject]
+
+
+def split_subjects(data: GraspDataset, split: str) -> list[Subject]:
+    """Return the procedural objects of a split of a dataset.
+
+    Raises:
+        DatasetError: when the split has no grasps, or none on a procedural object.
+    """
+    part = data.split(split)
+    found = []
+    for name in part.object_names:
+        facts = part.objects[name].facts
+        if "seed" in facts:
+            family, seed = str(facts["family"]), int(facts["seed"])
+            found.append(Subject(name, family, lambda family=family, seed=seed: make_object(family, seed)))
+    if not found:
+        raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
+    return found
+
+
+def folder_subjects(folder: Path) -> list[Subject]:
+    """Return the objects of a folder of meshes with an `index.json`, annotated or not.
+
+    Raises:
+        DatasetError: when the index is missing or damaged, or names no usable object.
+    """
+    entries = load_objects(folder, otherwise=UNKNOWN).values()
+    return [Subject(entry.name, entry.annotation.family, entry.load) for entry in entries]
+
+
+def evaluate(
+    model: GraspModel, subjects: Sequence[Subject], observation: str, samples: int, limit: int, seed: int,
+    texts: int = 1,
+) -> Iterator[ObjectTrial]:  # fmt: skip
+    """Yield trials of up to `limit` objects drawn at random, `texts` requests each.
+
+    Objects that no camera sees well enough are left out with a warning.
+    """
+    hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
+    for index in rng.permutation(len(subjects))[:limit]:
+        subject = subjects[index]
+        target = subject.load()
+        requests: list[Request] = requests_for(subject.family, spoken_name(re.sub(r"_\d+$", "", subject.name)), rng)
+        for request in requests[:texts]:
+            try:
+                yield try_object(model, hand, target, request, observation, samples, seed)
+            except CloudError as error:
+                logger.warning("%s is left out: %s", subject.name, error)
+
+
+def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
+    """Return what the table shows: rates with their intervals, and numbers over all grasps.
+
+    Raises:
+        ValueError: when there is no trial.
+    """
+    by_object = _grouped(trials)
+
+    def over(values: Callable[[ObjectTrial], np.ndarray | bool]) -> Rate:
+        return rate([np.concatenate([np.atleast_1d(values(t)) for t in own]) for own in by_object])
+
+    chance = np.concatenate([t.chance for t in trials])
+    held = np.concatenate([t.refined.fc6 for t in trials])
+    hand = HandModel.load("shadow")
+    entropy = joint_entropy(np.concatenate([t.joints for t in trials]), hand.lower.numpy(), hand.upper.numpy())
+    table: dict[str, Rate | float] = {
+        "raw": over(lambda t: t.raw_fc6),
+        "refined": over(lambda t: t.refined.fc6),
+        "top1": over(lambda t: t.top.fc6),
+        "best_of_k": over(lambda t: bool(t.refined.fc6.any())),
+        "baseline": over(lambda t: t.baseline_fc6),
+        "baseline_top1": over(lambda t: t.baseline_top1),
+        "top1_fc1": over(lambda t: t.top.fc1),
+        "top1_fc6_hard": over(lambda t: t.top.fc6_hard),
+        "top1_paper_like": over(lambda t: t.top.paper_like),
+        "pen_mesh_mm": over(lambda t: t.refined.pen_mesh_mm),
+        "pen_parts_mm": over(lambda t: t.refined.pen_mm),
+        "top1_pen_mesh_mm": over(lambda t: t.refined.pen_mesh_mm[t.best : t.best + 1]),
+        "q1": over(lambda t: t.refined.q1),
+        "top1_q1": over(lambda t: t.refined.q1[t.best : t.best + 1]),
+        "contacts": over(lambda t: t.refined.contacts),
+        "hmean": float(entropy.mean()),
+        "hstd": float(entropy.std()),
+        "auroc": auroc(chance, held),
+        "calibration_error": calibration_error(chance, held),
+        "seconds": float(np.median([t.seconds for t in trials])),
+        "baseline_seconds": float(np.median([t.baseline_seconds for t in trials])),
+    }
+    if any(t.agrees.size for t in trials):
+        table["part_agreement"] = over(lambda t: t.agrees)
+        table["top1_part_agreement"] = over(lambda t: t.top_agrees)
+    return table
+
+
+def _grouped(trials: Sequence[ObjectTrial]) -> list[list[ObjectTrial]]:
+    names = list(dict.fromkeys(trial.name for trial in trials))
+    return [[trial for trial in trials if trial.name == name] for name in names]

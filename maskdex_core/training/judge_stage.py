@@ -1,0 +1,171 @@
+"""The judge of holding learns from grasps of the trained model, tested in simulation on training objects.
+
+Each object is shown whole and as single views; a grasp is refined on what was shown and tested on the true
+object, so that the judge also learns what a guessed surface costs.
+
+Index legend: K grasps of an object, F features.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.errors import CloudError, DatasetError
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.calibration import auroc, calibration_error
+from maskdex_core.metrics.observation import observe
+from maskdex_core.objects.procedural import make_object
+from maskdex_core.objects.target_object import TargetObject
+from maskdex_core.physics.hold_test import HoldTest
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.proposals import pose_of
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.features import hold_features
+from maskdex_core.refine.optimizer import RefineConfig, refine
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.ranking import HoldJudge, binary_loss
+from maskdex_core.refine.squeeze import Closing, solve_closing
+
+logger = logging.getLogger(__name__)
+
+SHOWN = ("full", "view", "view")  # observations of each object
+STEPS, RATE, DECAY = 1500, 3e-3, 1e-2  # of the fit
+HELD_OUT = 0.25  # share of the objects that judges the judge and ends its training
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Tested grasps of one object: features (K, F) and whether each passed FC6 (K,) bool."""
+
+    name: str
+    features: Tensor
+    held: Tensor
+
+
+def tested_grasps(
+    model: GraspModel, data: GraspDataset, objects: int, samples: int, seed: int = 0
+) -> Iterator[Outcomes]:
+    """Yield outcomes on procedural objects of the training split, `samples` grasps a showing.
+
+    Raises:
+        DatasetError: when the split has no procedural object.
+    """
+    part, rng = data.split("train"), np.random.default_rng([seed, 11])
+    names = [name for name in part.object_names if "seed" in part.objects[name].facts]
+    if not names:
+        raise DatasetError("the training split has no procedural object: others cannot be built again for a test")
+    hand = HandModel.load("shadow")
+    for name in [names[i] for i in rng.permutation(len(names))[:objects]]:
+        facts = part.objects[name].facts
+        target = make_object(facts["family"], int(facts["seed"]))
+        rows = [row for row, owner in enumerate(part.table["object"]) if owner == name]
+        physics = HoldTest(hand, target)
+        for kind in SHOWN:
+            text = str(rng.choice(part.texts[int(rng.choice(rows))]))
+            try:
+                geometry = observe(target, kind, rng)
+            except CloudError as error:
+                logger.info("%s", error)
+                continue
+            yield _tested(model, hand, target, physics, geometry, text, samples, int(rng.integers(1 << 30)))
+
+
+def _tested(
+    model: GraspModel, hand: HandModel, target: TargetObject, physics: HoldTest, geometry: ObjectGeometry, text: str,
+    samples: int, seed: int,
+) -> Outcomes:  # fmt: skip
+    drawn = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
+    scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
+    made = refine(scene, pose_of(drawn), RefineConfig())
+    closing = solve_closing(scene, made.pose)
+    features = hold_features(scene, made.pose, closing, made.energy, geometry.points)
+    held = [_holds(physics, made.pose, closing, row, geometry.center) for row in range(samples)]
+    return Outcomes(target.name, features, torch.tensor(held))
+
+
+def _holds(physics: HoldTest, pose: HandPose, closing: Closing, row: int, center: np.ndarray) -> bool:
+    place = pose.translation[row].double().numpy() + center
+    joints = (closing.pregrasp[row].numpy(), pose.joints[row].numpy(), closing.squeeze[row].numpy())
+    return physics.run(pose.rotation[row].double().numpy(), place, *joints, quick=True).fc6
+
+
+def fit_judge(outcomes: list[Outcomes], seed: int = 0) -> tuple[HoldJudge, dict[str, float]]:
+    """Fit a judge; objects of a quarter of the names end the training and give the figures.
+
+    Returns:
+        The judge, and on the quarter it did not fit: grasps, share that held, AUROC, calibration error.
+
+    Raises:
+        DatasetError: when there are fewer than four objects.
+    """
+    names = sorted({one.name for one in outcomes})
+    if len(names) < 4:
+        raise DatasetError(f"a judge needs tested grasps of at least 4 objects, there are {len(names)}")
+    order = np.random.default_rng(seed).permutation(len(names))
+    aside = {names[i] for i in order[: max(1, round(HELD_OUT * len(names)))]}
+    fitted, held_out = ([o for o in outcomes if (o.name in aside) == side] for side in (False, True))
+    torch.manual_seed(seed)
+    judge = HoldJudge()
+    features, held = _joined(fitted)
+    judge.mean.copy_(features.mean(0))
+    judge.scale.copy_(features.std(0).clamp_min(1e-3))
+    best = _descend(judge, features, held, *_joined(held_out))
+    judge.load_state_dict(best)
+    features, held = _joined(held_out)
+    with torch.no_grad():
+        odds = judge.eval()(features)
+    report = {
+        "objects": float(len(names)),
+        "grasps": float(sum(len(o.held) for o in outcomes)),
+        "held": float(held.float().mean()),
+        "auroc": auroc(odds.numpy(), held.numpy()),
+        "auroc_of_wrench_alone": auroc(-features[:, 0].numpy(), held.numpy()),
+        "calibration_error": calibration_error(odds.sigmoid().numpy(), held.numpy()),
+    }
+    return judge, report
+
+
+def train_judge(
+    model: GraspModel, data: GraspDataset, out: Path, objects: int = 150, samples: int = 12, seed: int = 0
+) -> dict[str, float]:
+    """Test grasps, fit a judge, write OUT (safetensors, with its figures in the header) and return the figures."""
+    outcomes = []
+    for one in tested_grasps(model, data, objects, samples, seed):
+        outcomes.append(one)
+        logger.info("%s: %d of %d held", one.name, int(one.held.sum()), len(one.held))
+    judge, report = fit_judge(outcomes, seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(judge.state_dict(), out, metadata={"figures": json.dumps(report), "model": model.fingerprint})
+    return report
+
+
+def _descend(judge: HoldJudge, features: Tensor, held: Tensor, other: Tensor, other_held: Tensor) -> dict[str, Tensor]:
+    """Fit on one set and return the weights that were best on the other."""
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=DECAY)
+    lowest, best = float("inf"), judge.state_dict()
+    for step in range(STEPS):
+        loss = binary_loss(judge, features, held)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 10 == 0:
+            with torch.no_grad():
+                now = float(binary_loss(judge, other, other_held))
+            if now < lowest:
+                lowest, best = now, {name: value.clone() for name, value in judge.state_dict().items()}
+    return best
+
+
+def _joined(outcomes: list[Outcomes]) -> tuple[Tensor, Tensor]:
+    return torch.cat([one.features for one in outcomes]), torch.cat([one.held for one in outcomes])
