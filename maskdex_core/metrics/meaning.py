@@ -1,0 +1,79 @@
+"""Does a grasp do what the words say? Two tasks on one cloud, and edits that stay where they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.observation import observe
+from maskdex_core.metrics.requests import Request
+from maskdex_core.objects.target_object import TargetObject
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.object_grasps import EditReport, edit_on_object, sample_on_object
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.optimizer import RefineConfig
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.synthesis.contact_labels import ContactLabels
+
+EDITED = ("ring", "little")
+
+
+def opposite_requests(requests: Sequence[Request]) -> tuple[Request, Request] | None:
+    """Return the first two requests that name parts which have nothing in common; None when there are none."""
+    named = [request for request in requests if request.rule is not None and request.rule.touch]
+    for first, second in combinations(named, 2):
+        if first.rule and second.rule and not set(first.rule.touch) & set(second.rule.touch):
+            return first, second
+    return None
+
+
+@dataclass(frozen=True)
+class SwapResult:
+    """Two requests on one cloud: whether the top-1 of each touches what it names."""
+
+    first: bool
+    second: bool
+
+    @property
+    def differs_as_asked(self) -> bool:
+        """Both grasps are where their text wants them."""
+        return self.first and self.second
+
+
+def swap_texts(
+    model: GraspModel, hand: HandModel, target: TargetObject, requests: tuple[Request, Request], observation: str,
+    samples: int, seed: int,
+) -> SwapResult:  # fmt: skip
+    """Grasp one observation of an object under two requests and see what the best grasp of each touches."""
+    geometry = observe(target, observation, np.random.default_rng([seed, 3]))
+    labels = ContactLabels(HandOnObject(hand, target.sdf, 0.0), target)
+    agreed = []
+    for request in requests:
+        best = _sampled(model, hand, geometry, request.text, samples, seed).index([0])
+        pose = HandPose(best.joints, best.palm_rotation, best.palm_translation)
+        agreed.append(bool(request.agrees(labels(pose)[0].parts)))
+    return SwapResult(*agreed)
+
+
+def edit_locality(
+    model: GraspModel, hand: HandModel, geometry: ObjectGeometry, before: str, after: str, samples: int, seed: int
+) -> EditReport:
+    """Draw grasps under one text, ring and little finger anew under another, and report what else moved."""
+    grasps = _sampled(model, hand, geometry, before, samples, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    return edit_on_object(model, hand, geometry, grasps, EDITED, after, generator, RefineConfig())[1]
+
+
+def _sampled(
+    model: GraspModel, hand: HandModel, geometry: ObjectGeometry, text: str, samples: int, seed: int
+) -> GraspBatch:
+    """Return refined grasps in the object's own frame, best first."""
+    generator = torch.Generator().manual_seed(seed)
+    return sample_on_object(model, hand, geometry, text, samples, generator, RefineConfig())
