@@ -1,0 +1,95 @@
+"""`maskdex evaluate` without --lift: grasps of the Shadow hand in the hold tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskdex_core.cli.common import print_json, say
+
+if TYPE_CHECKING:
+    from maskdex_core.metrics.evaluation import Subject
+    from maskdex_core.metrics.success import ObjectTrial
+
+PROTOCOL = (
+    "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
+    "`samples` by the judge of holding, by the full protocols; baseline: antipodal starts, same refinement and ranking, "
+    "at least the same time"
+)
+
+
+@dataclass(frozen=True)
+class GraspOptions:
+    """What `maskdex evaluate` was asked for; see there."""
+
+    data: Path
+    split: str
+    objects: Path | None
+    observation: str
+    checkpoint: Path | None
+    samples: int
+    texts: int
+    limit: int
+    seed: int
+    out: Path | None
+    json: bool
+
+
+def evaluate_grasps(options: GraspOptions) -> int:
+    """Grasp every object, test in physics, print the table, write FILE.
+
+    Raises:
+        MaskdexError: on unusable data, objects or checkpoint.
+    """
+    from maskdex_core.grasp.model import GraspModel
+    from maskdex_core.metrics.evaluation import evaluate, summary
+
+    subjects, where = _subjects(options)
+    model = GraspModel.load(options.checkpoint)
+    trials = []
+    for trial in evaluate(
+        model, subjects, options.observation, options.samples, options.limit, options.seed, options.texts
+    ):
+        trials.append(trial)
+        say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
+    table = {name: _plain(value) for name, value in summary(trials).items()}
+    content = {
+        "objects": where, "observation": options.observation, "samples": options.samples, "seed": options.seed,
+        "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
+        **table, "trials": [_row(trial) for trial in trials],
+    }  # fmt: skip
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if options.json:
+        print_json(content)
+        return 0
+    for name, value in summary(trials).items():
+        print(f"{name:24s} {value if not isinstance(value, float) else f'{value:.3f}'}")
+    return 0
+
+
+def _subjects(options: GraspOptions) -> tuple[list[Subject], str]:
+    from maskdex_core.data.dataset import GraspDataset
+    from maskdex_core.metrics.evaluation import folder_subjects, split_subjects
+
+    if options.objects is not None:
+        return folder_subjects(options.objects), "folder"
+    return split_subjects(GraspDataset.load(options.data), options.split), options.split
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _row(trial: ObjectTrial) -> dict[str, Any]:
+    return {
+        "object": trial.name, "text": trial.request.text, "task": trial.request.task,
+        "raw": int(trial.raw_fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw_fc6),
+        **dataclasses.asdict(trial.top), "chance": round(float(trial.chance[trial.best]), 3),
+        "baseline": int(trial.baseline_fc6.sum()), "baseline_of": len(trial.baseline_fc6),
+        "baseline_top1": trial.baseline_top1,
+    }  # fmt: skip
