@@ -69,7 +69,8 @@ setup(
         "sim": ["mujoco"],
         "data": ["mujoco"],
         "ray": ["ray"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco", "xacro", "ray"],
+        "train": ["tensorboard"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "pyright", "mujoco", "xacro", "ray", "tensorboard"],
     },
     entry_points={
         "console_scripts": [

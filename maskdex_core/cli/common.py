@@ -73,7 +73,7 @@ def output_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".maskdex_probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process of the same run may have been quicker
     except OSError as error:
         raise UsageError(f"--out {str(path)!r} cannot be written ({error.strerror})") from error
     return path

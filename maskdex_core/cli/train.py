@@ -1,9 +1,13 @@
-"""`maskdex train tokenizer` and `maskdex train transformer`."""
+"""`maskdex train tokenizer` and `maskdex train transformer`, alone or as one of torchrun's processes.
+
+torchrun --nproc-per-node 2 --no-python maskdex train tokenizer --data DIR --out DIR
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +30,14 @@ class _Stage(TorchCommand):
     resume: bool = False
     """Go on from the saved state, exactly, if there is one."""
     device: str = "cpu"
-    """Where to train: cpu or cuda."""
+    """Where to train: cpu or cuda; under torchrun cuda is each process's own GPU."""
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Callable[[str], None]:
+        """Check the options, join the other processes, and return what tells the person: the first one does."""
         if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
             raise UsageError(f"--minutes {self.minutes} is out of range; expected a number above 0")
         self.set_threads()
-        self._check_device()
+        from maskdex_core import distributed
         from maskdex_core.data.dataset import GraspDataset
         from maskdex_core.training.config import load_experiment
 
@@ -40,7 +45,12 @@ class _Stage(TorchCommand):
         if not self.data.is_dir():
             GraspDataset.load(self.data)  # names what is missing
         output_folder(self.out)
+        distributed.join(self.device)
+        self._check_device()
+        if not distributed.is_first():
+            return lambda line: None
         log_to_stderr()
+        return say
 
     def _check_device(self) -> None:
         import torch
@@ -58,11 +68,11 @@ class Tokenizer(_Stage):
 
     def run(self) -> int:
         """Train stage 1."""
-        self._prepare()
+        tell = self._prepare()
         from maskdex_core.training import train_tokenizer
 
         folder = train_tokenizer(self.data, self.config, self.out, self.resume, self.minutes, self.device)
-        say(f"saved in {folder}")
+        tell(f"saved in {folder}")
         return 0
 
 
@@ -72,9 +82,9 @@ class Transformer(_Stage):
 
     def run(self) -> int:
         """Train stage 2."""
-        self._prepare()
+        tell = self._prepare()
         from maskdex_core.training import train_transformer
 
         folder = train_transformer(self.data, self.config, self.out, self.resume, self.minutes, self.device)
-        say(f"checkpoint in {folder}")
+        tell(f"checkpoint in {folder}")
         return 0

@@ -93,7 +93,7 @@ class GraspTokenizer(nn.Module):
         hand: HandSurface,
         joints: Tensor,
         palm: PalmPose,
-        generator: torch.Generator | None = None,
+        hold: Tensor,
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the VQ-VAE objective and its readable parts for true grasps.
 
@@ -104,14 +104,13 @@ class GraspTokenizer(nn.Module):
             hand: gives skin points.
             joints: (B, J) rad, in the layout's order.
             palm: true palm poses.
-            generator: CPU generator that chooses the rows whose fingers see the true palm.
+            hold: (B,) bool, rows whose fingers see the true palm; the configuration's `held_palm` is their share.
         """
         config = self.config
         selection = part_selection(hand.surface_part, self.parts, config.hand_points)
         with torch.no_grad():
             points = hand_points(hand, selection, joints, *palm)
         quantized = self.quantizer(self.latent(hand, joints, palm))
-        hold = torch.rand(len(joints), generator=generator).to(joints.device) < config.held_palm
         decoded = self.decoder(quantized.vectors, fingers_on=palm, hold=hold)
         shown = PalmPose(
             torch.where(hold[:, None, None], palm.rotation, decoded.palm.rotation),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from maskdex_core import distributed
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -22,7 +24,7 @@ class Quantized:
     commitment: Tensor
     """(): mean over B of sum over N of ‖z - sg[ẑ]‖², averaged over D."""
     usage: Tensor
-    """(N,): share of codes chosen at least once in this batch."""
+    """(N,): share of codes chosen at least once in this (whole) batch."""
     perplexity: Tensor
     """(N,): exp of the entropy (nats) of the batch's code histogram, 1..K."""
 
@@ -32,6 +34,7 @@ class EmaQuantizer(nn.Module):
 
     Every piece of state is a registered buffer, the reset's random choice included (it is seeded from
     `seed` and the buffer `step`), so that a saved and reloaded module goes on exactly as it would have.
+    Where several processes train on parts of a batch, the codebooks follow the whole batch in all of them.
     """
 
     codebook: Tensor
@@ -79,11 +82,12 @@ class EmaQuantizer(nn.Module):
         """Quantise latent vectors (B, N, D); in training mode also move the codebooks towards them."""
         flat = latent.detach().transpose(0, 1)  # (N, B, D)
         if self.training and int(self.step) == 0:
-            self._revive(flat, torch.ones_like(self.code_count, dtype=torch.bool))
+            self._revive(distributed.gathered(flat, 1), torch.ones_like(self.code_count, dtype=torch.bool))
         tokens = nearest_codes(flat, self.codebook)  # (N, B)
         chosen = _gather(self.codebook, tokens).transpose(0, 1)  # (B, N, D)
         histogram = self._histogram(tokens)
         if self.training:
+            histogram = distributed.summed(histogram)
             self._update(flat, tokens, histogram)
         commitment = (latent - chosen).square().mean(-1).sum(-1).mean()
         share = histogram / histogram.sum(-1, keepdim=True)
@@ -114,15 +118,13 @@ class EmaQuantizer(nn.Module):
         total = torch.zeros_like(self.code_sum)
         total.scatter_add_(1, tokens.unsqueeze(-1).expand(-1, -1, dim), flat.to(total.dtype))
         self.code_count.lerp_(histogram, 1.0 - self.decay)
-        self.code_sum.lerp_(total, 1.0 - self.decay)
+        self.code_sum.lerp_(distributed.summed(total), 1.0 - self.decay)
         self.codebook.copy_(self.code_sum / self.code_count.clamp_min(1e-8).unsqueeze(-1))
         self.step += 1
-        dead = self.code_count < self.dead_share * self._even_use(flat)
+        even = flat.shape[1] * distributed.world() / self.codes
+        dead = self.code_count < self.dead_share * even
         if bool(dead.any()):
-            self._revive(flat, dead)
-
-    def _even_use(self, flat: Tensor) -> float:
-        return flat.shape[1] / self.codes
+            self._revive(distributed.gathered(flat, 1), dead)
 
     @torch.no_grad()
     def _revive(self, flat: Tensor, dead: Tensor) -> None:
@@ -135,7 +137,7 @@ class EmaQuantizer(nn.Module):
         noise = torch.randn(positions, self.codes, dim, generator=generator).to(flat)
         fresh = _gather(flat, pick) + 0.01 * flat.std(1, keepdim=True, correction=0) * noise
         fresh = fresh.to(self.codebook.dtype)
-        even = self._even_use(flat)
+        even = batch / self.codes
         self.codebook[dead] = fresh[dead]
         self.code_count[dead] = even
         self.code_sum[dead] = fresh[dead] * even

@@ -31,6 +31,11 @@ class GraspRows:
     points: Tensor | None
     """(B, P, 3) object points in m."""
 
+    def __getitem__(self, rows: slice) -> GraspRows:
+        """Return some rows of the batch."""
+        points = None if self.points is None else self.points[rows]
+        return GraspRows(self.row[rows], self.joints[rows], PalmPose(*(value[rows] for value in self.palm)), points)
+
 
 class BatchMaker:
     """Draws augmented batches of a dataset; every draw comes from the generator it is given."""

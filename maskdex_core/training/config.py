@@ -49,6 +49,9 @@ class StageConfig:
     """Steps between two lines of the log."""
     evaluate_every: int = 500
     """Steps between two evaluations on held-out grasps."""
+    patience: int = 20
+    """Evaluations in a row without a better number on unseen objects after which the stage ends; 0 never ends it.
+    With nothing unseen it is not used, and the last state is kept instead of the best."""
     seed: int = 0
     """Of weights, draws and augmentation."""
 
@@ -56,6 +59,8 @@ class StageConfig:
         for name in ("epochs", "batch", "save_every", "log_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} is below 1")
+        if self.patience < 0:
+            raise ConfigError(f"patience {self.patience} is below 0")
         for name in ("final_share", "partial_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} {getattr(self, name)} is outside 0 to 1")

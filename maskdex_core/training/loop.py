@@ -1,22 +1,30 @@
-"""One training loop for both stages: AdamW, cosine rate with warm-up, log, exact resume."""
+"""One training loop for both stages: AdamW, cosine rate with warm-up, log, early stopping, exact resume.
+
+Under torchrun every process runs it on its own rows of the same batches; gradients are averaged, the first
+process writes, and the loss is that of one process (less dropout, which each process draws for itself).
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from maskdex_core import distributed
 from maskdex_core.errors import CheckpointError
+from maskdex_core.training.best import BestState
 from maskdex_core.training.config import StageConfig
-from maskdex_core.training.state import load_state, save_state
+from maskdex_core.training.log import TrainingLog
+from maskdex_core.training.state import BEST, LAST, load_state, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +48,7 @@ class Stage(Protocol):
         ...
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of one random batch and numbers for the log."""
+        """Return the mean loss of this process's rows of one random batch and numbers for the log."""
         ...
 
     def evaluate(self) -> dict[str, float]:
@@ -49,24 +57,37 @@ class Stage(Protocol):
 
 
 class TrainingRun:
-    """Steps of one stage, its state file `state.safetensors` and its log `log.jsonl` in a folder."""
+    """Steps of one stage in a folder: `state.safetensors`, `best.safetensors`, `log.jsonl` and TensorBoard events."""
 
-    def __init__(self, stage: Stage, folder: str | Path, total_steps: int, max_minutes: float | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        folder: str | Path,
+        total_steps: int,
+        max_minutes: float | None = None,
+        best_by: str | None = None,
+    ) -> None:
         """Prepare a run.
 
         Args:
             stage: what is trained.
-            folder: of state and log; made if need be.
+            folder: of state and log; made if need be, and the same one for all processes.
             total_steps: length of the learning-rate schedule.
             max_minutes: the run also ends after this many minutes, those before a resume counted; the
                 learning rate falls with whichever of steps and minutes is further.
+            best_by: held-out number, lower is better, by which the best state is kept and the run ends
+                early; None trains to the end and keeps the last state.
         """
         self.stage, self.folder = stage, Path(folder)
         self.total_steps, self.max_minutes = total_steps, max_minutes
         self.folder.mkdir(parents=True, exist_ok=True)
         self.step, self.minutes = 0, 0.0
         config = stage.config
+        self.log = TrainingLog(self.folder)
+        self.best = BestState(self.folder, best_by, config.patience) if best_by else None
         self.generator = torch.Generator().manual_seed(config.seed)
+        if distributed.rank():  # the weights are there: from here on the global generator draws dropout
+            torch.manual_seed(config.seed + distributed.rank())
         trained = [value for value in stage.module.parameters() if value.requires_grad]
         self._trained = trained
         # Decay shapes matrices only; biases, norms and lone vectors keep their scale.
@@ -75,16 +96,12 @@ class TrainingRun:
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99))
+        self._loss = _shared_loss(stage)
 
     @property
     def state_path(self) -> Path:
         """File of the saved state."""
-        return self.folder / "state.safetensors"
-
-    @property
-    def log_path(self) -> Path:
-        """File of the log, one JSON object a line."""
-        return self.folder / "log.jsonl"
+        return self.folder / LAST
 
     @property
     def progress(self) -> float:
@@ -92,6 +109,11 @@ class TrainingRun:
         by_steps = self.step / self.total_steps
         by_time = self.minutes / self.max_minutes if self.max_minutes else 0.0
         return min(1.0, max(by_steps, by_time))
+
+    @property
+    def finished(self) -> bool:
+        """Whether steps, minutes or patience are used up."""
+        return self.progress >= 1.0 or (self.best is not None and self.best.exhausted)
 
     def learning_rate(self) -> float:
         """Return the rate of the next step: linear warm-up, then half a cosine down to the final share."""
@@ -102,24 +124,39 @@ class TrainingRun:
         return config.learning_rate * rise * (config.final_share + (1.0 - config.final_share) * fall)
 
     def advance(self) -> dict[str, float]:
-        """Do one optimisation step and return its numbers."""
+        """Do one optimisation step and return its numbers, the mean over processes."""
         started = time.perf_counter()
         self.stage.module.train()
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, report = self.stage.loss(self.generator)
+        loss, report = self._loss(self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._trained, self.stage.config.clip_norm)
         self.optimizer.step()
         self.step += 1
-        self.minutes += (time.perf_counter() - started) / 60.0
-        return {**report, "learning_rate": rate}
+        # The clock is shared like the other numbers: all processes must agree on when to end.
+        numbers = distributed.averaged({**report, "seconds": time.perf_counter() - started})
+        self.minutes += numbers.pop("seconds") / 60.0
+        return {**numbers, "learning_rate": rate}
+
+    def evaluate(self) -> dict[str, float]:
+        """Evaluate on held-out grasps, log it, and keep the state if it is the best; return the numbers."""
+        self.stage.module.eval()
+        numbers: dict[str, float] = {}
+        if distributed.is_first():
+            with torch.no_grad():
+                numbers = self.stage.evaluate()
+        numbers = distributed.from_first(numbers)
+        self._report("held-out", numbers)
+        if self.best is not None:
+            self.best.offer(numbers, self.stage.module, self._facts())
+        return numbers
 
     def save(self) -> None:
         """Write the state file."""
-        facts = {"stage": self.stage.name, "step": self.step, "minutes": self.minutes}
+        facts = self._facts() | ({"best": self.best.facts()} if self.best is not None else {})
         save_state(self.state_path, self.stage.module, self.optimizer, self.generator, facts)
 
     def restore(self) -> None:
@@ -134,56 +171,87 @@ class TrainingRun:
                 f"{self.state_path}: is of stage {facts.get('stage')!r}, expected {self.stage.name!r}"
             )
         self.step, self.minutes = int(facts["step"]), float(facts["minutes"])
-        if self.log_path.exists():
-            lines = self.log_path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-            self.log_path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        if self.best is not None and "best" in facts:
+            self.best.restore(facts["best"])
+        if distributed.is_first():
+            self.log.begin(self.step)
 
     def run(self, resume: bool = False) -> dict[str, float]:
-        """Train to the end, with log, saved states and progress; return the last evaluation.
+        """Train to the end and leave the stage's module in the kept state; return that state's evaluation.
 
         Args:
             resume: go on from the saved state if there is one.
+
+        Raises:
+            CheckpointError: when the saved state does not fit, or the processes do not share the folder.
         """
         config = self.stage.config
-        if resume and self.state_path.exists():
-            self.restore()
-            logger.info("%s: resumed at step %d", self.stage.name, self.step)
-        elif self.log_path.exists():
-            self.log_path.unlink()
-        sums: dict[str, float] = {}
-        count = 0
-        bar = tqdm(total=self.total_steps, initial=self.step, desc=self.stage.name, disable=not sys.stderr.isatty())
-        with bar:
-            while self.progress < 1.0:
+        self._begin(resume)
+        numbers: dict[str, float] = {}
+        sums, count = dict[str, float](), 0
+        hidden = not (distributed.is_first() and sys.stderr.isatty())
+        with tqdm(total=self.total_steps, initial=self.step, desc=self.stage.name, disable=hidden) as bar:
+            while not self.finished:
                 for name, value in self.advance().items():
                     sums[name] = sums.get(name, 0.0) + value
                 count += 1
                 bar.update(1)
                 if self.step % config.log_every == 0:
                     line = {name: value / count for name, value in sums.items()}
-                    self._log("train", line)
+                    self._report("train", line)
                     bar.set_postfix(loss=f"{line['loss']:.3f}")
                     sums, count = {}, 0
-                if self.step % config.evaluate_every == 0 and self.progress < 1.0:
-                    self._evaluate()
-                if self.step % config.save_every == 0:
+                if self.step % config.evaluate_every == 0 or self.finished:
+                    numbers = self.evaluate()
+                if self.step % config.save_every == 0 or self.finished:
                     self.save()
-        result = self._evaluate()
-        self.save()
-        return result
+        if self.best is not None and self.best.numbers:
+            self.best.give_back(self.stage.module)
+            numbers = self.best.numbers
+        numbers = numbers or self.evaluate()
+        self.log.close()
+        return numbers
 
-    def _evaluate(self) -> dict[str, float]:
-        self.stage.module.eval()
-        with torch.no_grad():
-            result = self.stage.evaluate()
-        self._log("held-out", result)
-        return result
+    def _begin(self, resume: bool) -> None:
+        if resume and self.state_path.exists():
+            self.restore()
+            logger.info("%s: resumed at step %d", self.stage.name, self.step)
+        elif distributed.is_first():
+            self.log.begin()
+            (self.folder / BEST).unlink(missing_ok=True)
+        found = distributed.from_all((self.step, self.total_steps))
+        if len(set(found)) > 1:
+            raise CheckpointError(
+                f"{self.folder}: the processes begin at different (step, steps): {found}; data and output folder "
+                "must be the same for all"
+            )
 
-    def _log(self, kind: str, numbers: dict[str, float]) -> None:
-        line = {"step": self.step, "minutes": round(self.minutes, 3), "kind": kind}
-        rounded = {name: float(f"{value:.5g}") for name, value in numbers.items()}
-        with self.log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, **rounded}) + "\n")
+    def _facts(self) -> dict[str, Any]:
+        facts = {"stage": self.stage.name, "step": self.step, "minutes": self.minutes}
+        return facts | {"processes": distributed.world()}
+
+    def _report(self, kind: str, numbers: dict[str, float]) -> None:
+        if not distributed.is_first():
+            return
+        rounded = self.log.write(kind, self.step, self.minutes, numbers)
         text = ", ".join(f"{name} {value:.4g}" for name, value in rounded.items())
         logger.info("%s %s, step %d of %d: %s", self.stage.name, kind, self.step, self.total_steps, text)
+
+
+class _StageLoss(nn.Module):
+    """A stage's loss as a module's forward pass, which is where DistributedDataParallel averages gradients."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage, self.module = stage, stage.module
+
+    def forward(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        return self.stage.loss(generator)
+
+
+def _shared_loss(stage: Stage) -> Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]:
+    """Return the stage's loss; with several processes its gradients come out averaged over them."""
+    if distributed.world() == 1:
+        return stage.loss
+    # Buffers (codebooks) are the same everywhere by their own sums.
+    return DistributedDataParallel(_StageLoss(stage), broadcast_buffers=False)

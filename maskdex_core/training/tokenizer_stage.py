@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from maskdex_core.data import GraspDataset
+from maskdex_core.distributed import join, own_rows
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
-from maskdex_core.training.batches import BatchMaker
+from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
 from maskdex_core.training.loop import TrainingRun
 
@@ -25,6 +26,7 @@ class TokenizerStage:
     """Loss and evaluation of the tokenizer on batches of a dataset."""
 
     name = "tokenizer"
+    criterion = "loss"  # held-out number by which the best state is kept
 
     def __init__(
         self,
@@ -42,17 +44,23 @@ class TokenizerStage:
         self.held_out = BatchMaker(held_out or train, module.layout.joint_names, config)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the VQ-VAE objective of one augmented batch."""
+        """Return the VQ-VAE objective of this process's rows of one augmented batch."""
         rows = self.batches.draw(generator, self.config.batch)
-        palm = PalmPose(*(value.to(self.device) for value in rows.palm))
-        return self.module.loss(self.hand, rows.joints.to(self.device), palm, generator)
+        return self._loss_of(rows, self._held(rows, generator), own_rows(self.config.batch))
 
     def evaluate(self) -> dict[str, float]:
         """Return reconstruction errors on held-out grasps, the codebooks left alone."""
         generator = torch.Generator().manual_seed(1)
         rows = self.held_out.rows(evaluation_rows(len(self.held_out)), generator)
+        return self._loss_of(rows, self._held(rows, generator), slice(None))[1]
+
+    def _held(self, rows: GraspRows, generator: torch.Generator) -> Tensor:
+        return torch.rand(len(rows.row), generator=generator) < self.module.config.held_palm
+
+    def _loss_of(self, rows: GraspRows, hold: Tensor, own: slice) -> tuple[Tensor, dict[str, float]]:
+        rows, hold = rows[own], hold[own].to(self.device)
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
-        return self.module.loss(self.hand, rows.joints.to(self.device), palm, generator)[1]
+        return self.module.loss(self.hand, rows.joints.to(self.device), palm, hold)
 
 
 def evaluation_rows(total: int, limit: int = EVALUATION_ROWS) -> Tensor:
@@ -69,7 +77,9 @@ def train_tokenizer(
     device: str = "cpu",
     hand: HandSurface | None = None,
 ) -> Path:
-    """Train stage 1 and leave its state and log in `out`/tokenizer.
+    """Train stage 1 and leave its states and log in `out`/tokenizer.
+
+    Under torchrun every process calls it (`maskdex_core.distributed`); `data` and `out` are the same for all.
 
     Args:
         data: dataset or its folder; `split` "train" trains, splits that begin with "unseen" evaluate.
@@ -77,7 +87,7 @@ def train_tokenizer(
         out: folder of the whole experiment, the same for both stages.
         resume: go on from the saved state if there is one.
         max_minutes: time limit of this stage.
-        device: where to train.
+        device: where to train; "cuda" is each process's own GPU.
         hand: the Shadow hand if None.
 
     Returns:
@@ -90,11 +100,13 @@ def train_tokenizer(
     hand = hand or shadow_hand()
     train, held_out = train_and_unseen(data)
     stage_config = experiment.tokenizer_training
+    join(device)
     torch.manual_seed(stage_config.seed)
     module = GraspTokenizer(experiment.model.tokenizer, HandLayout.of(hand))
     stage = TokenizerStage(module, hand, stage_config, train, held_out, device)
     folder = Path(out) / stage.name
-    run = TrainingRun(stage, folder, stage_config.total_steps(len(train)), max_minutes)
+    best_by = None if held_out is None else TokenizerStage.criterion
+    run = TrainingRun(stage, folder, stage_config.total_steps(len(train)), max_minutes, best_by)
     logger.info("tokenizer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
     run.run(resume)
     return folder

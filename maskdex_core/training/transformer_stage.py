@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskdex_core.data import GraspDataset
 from maskdex_core.data.views import object_views
+from maskdex_core.distributed import is_first, join, own_rows, world
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.model import GraspModel
@@ -23,8 +24,9 @@ from maskdex_core.text import TextEncoder, load_encoder
 from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.card import checkpoint_card, checkpoint_facts
 from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
+from maskdex_core.training.curves import CURVES, draw_curves
 from maskdex_core.training.loop import TrainingRun
-from maskdex_core.training.state import module_state
+from maskdex_core.training.state import kept_state, module_state
 from maskdex_core.training.tokenizer_stage import evaluation_rows, shadow_hand, train_and_unseen
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class TransformerStage:
     """Loss and evaluation of conditions and transformer; the tokenizer is frozen."""
 
     name = "transformer"
+    criterion = "nll"  # held-out number by which the best state is kept
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class TransformerStage:
         self.held_out, self.held_out_texts = (self.batches, self.texts) if held_out is None else prepare(held_out)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the mean negative log-likelihood of masked tokens of one augmented batch."""
+        """Return the mean negative log-likelihood of masked tokens of this process's rows of one augmented batch."""
         size, config = self.model.config.transformer, self.config
         rows = self.batches.draw(generator, config.batch)
         text = self.texts.draw(rows.row, generator)
@@ -106,11 +109,15 @@ class TransformerStage:
             config.batch, self.model.tokenizer.quantizer.positions, generator, (size.mask_low, size.mask_high)
         )
         drop = torch.rand(config.batch, generator=generator) < size.drop_condition
+        # Rows have unlike numbers of masked tokens: the mean of all processes' means must be the batch's mean.
+        share = int(mask.sum()) / world()
+        own = own_rows(config.batch)
+        rows, text, drop = rows[own], text[own], drop[own].to(self.device)
         tokens, palm = self._tokens(rows)
-        mask = mask.to(self.device)
-        logits = self._logits(rows, text, tokens, mask, drop.to(self.device))
-        nll = F.cross_entropy(logits[mask], tokens[mask])
-        report = {"nll": nll, "accuracy": (logits[mask].argmax(-1) == tokens[mask]).float().mean()}
+        mask = mask[own].to(self.device)
+        logits = self._logits(rows, text, tokens, mask, drop)
+        nll = F.cross_entropy(logits[mask], tokens[mask], reduction="sum") / share
+        report = {"nll": nll, "accuracy": (logits[mask].argmax(-1) == tokens[mask]).sum() / share}
         total = nll
         if config.expectation_weight:
             expectation = self._expectation(logits, tokens, mask, rows.joints.to(self.device), palm)
@@ -120,7 +127,10 @@ class TransformerStage:
         return total, {name: float(value.detach()) for name, value in report.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Return the likelihood of held-out tokens: all masked on whole clouds and on single views, one masked."""
+        """Return the likelihood of held-out tokens: all masked on whole clouds and on single views, one masked.
+
+        `nll` is the mean of these.
+        """
         generator = torch.Generator().manual_seed(1)
         chosen = evaluation_rows(len(self.held_out), 256)
         rows = self.held_out.rows(chosen, generator, partial_share=0.0)
@@ -143,7 +153,7 @@ class TransformerStage:
             logits = self._logits(rows, text, tokens, mask, None)[:, position]
             alone.append(float(F.cross_entropy(logits, tokens[:, position])))
         result["nll_one_masked"] = sum(alone) / len(alone)
-        return result
+        return {self.criterion: sum(result.values()) / len(result), **result}
 
     def _tokens(self, rows: GraspRows) -> tuple[Tensor, PalmPose]:
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
@@ -182,6 +192,8 @@ def train_transformer(
 ) -> Path:
     """Train stage 2 on the tokenizer in `out`/tokenizer and leave the checkpoint in `out`/model.
 
+    Under torchrun every process calls it, as `train_tokenizer`.
+
     Args:
         data, config, out, resume, max_minutes, device, hand: as for `train_tokenizer`.
         encoder: text encoder; the one the configuration names if None.
@@ -199,18 +211,21 @@ def train_transformer(
     hand = hand or shadow_hand()
     train, held_out = train_and_unseen(data)
     stage_config = experiment.transformer_training
-    torch.manual_seed(stage_config.seed)
-    facts = checkpoint_facts(train, getattr(hand, "name", "shadow"), Path(out).name) | (info or {})
-    model = GraspModel(experiment.model, HandLayout.of(hand), facts)
-    _take_tokenizer(model, Path(out) / "tokenizer" / "state.safetensors")
+    facts = checkpoint_facts(train, getattr(hand, "name", "shadow"), Path(out).name, experiment) | (info or {})
     views = _views((train, held_out), data) if stage_config.partial_share else None
+    stages, folder = [Path(out) / "tokenizer", Path(out) / TransformerStage.name], Path(out) / "model"
+    join(device)
+    torch.manual_seed(stage_config.seed)
+    model = GraspModel(experiment.model, HandLayout.of(hand), facts)
+    _take_tokenizer(model, kept_state(stages[0]))
     stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device, views)
-    run = TrainingRun(stage, Path(out) / stage.name, stage_config.total_steps(len(train)), max_minutes)
+    best_by = None if held_out is None else TransformerStage.criterion
+    run = TrainingRun(stage, stages[1], stage_config.total_steps(len(train)), max_minutes, best_by)
     logger.info("transformer: %d grasps, %d steps of %d", len(train), run.total_steps, stage_config.batch)
     run.run(resume)
-    folder = Path(out) / "model"
-    logs = {name: Path(out) / name / "log.jsonl" for name in ("tokenizer", "transformer")}
-    model.eval().save(folder, card or checkpoint_card(facts, experiment, logs), dtype)
+    if is_first():
+        model.eval().save(folder, card or checkpoint_card(facts, experiment, stages), dtype)
+        draw_curves(stages, folder / CURVES)
     return folder
 
 
