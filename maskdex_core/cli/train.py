@@ -1,4 +1,4 @@
-"""`maskdex train tokenizer` and `maskdex train transformer`."""
+"""`maskdex train tokenizer`, `maskdex train transformer` and `maskdex train completion`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class _Stage(TorchCommand):
     """Where to train: cpu or cuda."""
 
     def _prepare(self) -> None:
-        if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
-            raise UsageError(f"--minutes {self.minutes} is out of range; expected a number above 0")
+        _check_minutes(self.minutes)
         self.set_threads()
         self._check_device()
         from maskdex_core.data.dataset import GraspDataset
@@ -78,3 +77,37 @@ class Transformer(_Stage):
         folder = train_transformer(self.data, self.config, self.out, self.resume, self.minutes, self.device)
         say(f"checkpoint in {folder}")
         return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion(TorchCommand):
+    """The unseen side: distance field from one view. Leaves views, state, log and weights in OUT."""
+
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder of the run; views already there are used again."""
+    meshes: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of real meshes with an index.json; its training split is learned from too."""
+    objects: Annotated[int, arg(metavar="N")] = 400
+    """Procedural objects to make views of."""
+    minutes: Annotated[float | None, arg(metavar="M")] = None
+    """Time limit of the training, the making of views not counted."""
+    resume: bool = False
+    """Go on from the saved state, exactly, if there is one."""
+
+    def run(self) -> int:
+        """Make views and train on them."""
+        _check_minutes(self.minutes)
+        if self.objects < 1:
+            raise UsageError(f"--objects {self.objects} is below 1")
+        self.set_threads()
+        output_folder(self.out)
+        log_to_stderr()
+        from maskdex_core.training.completion_stage import train_completion
+
+        say(f"weights in {train_completion(self.out, self.meshes, self.resume, self.minutes, self.objects)}")
+        return 0
+
+
+def _check_minutes(minutes: float | None) -> None:
+    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
+        raise UsageError(f"--minutes {minutes} is out of range; expected a number above 0")
