@@ -10,13 +10,14 @@ WORKERS := 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint reference clean
 
 help:
-	@echo "make demo    set up, plan on the small table scene through the real ROS 2 node, leave out/demo"
+	@echo "make demo    set up, look at a mug, plan and lift it: the real ROS 2 node, a simulated robot; leave out/demo"
 	@echo "make test    set up, all tests and style checks"
 	@echo "make setup   make .venv with maskdex in it; nothing else"
 	@echo "make lint    style checks and types"
+	@echo "make reference  write the files that follow from the code: parameter and interface pages, MoveIt, SROS2"
 	@echo "make clean   remove .venv, out and caches"
 
 setup: $(STAMP)
@@ -37,6 +38,9 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(PYTHON)
+
+reference: $(STAMP)
+	$(PYTHON) -m maskdex_ros.reference
 
 clean:
 	rm -rf $(VENV) out build install log .pytest_cache .ruff_cache .hypothesis *.egg-info

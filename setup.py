@@ -43,6 +43,7 @@ CORE = [
     "tqdm",
     "matplotlib",
     "ruckig>=0.17.3",
+    "viser",
 ]
 ROS_WHEELS = [
     "ros-rclpy[fastrtps]",
@@ -77,6 +78,7 @@ setup(
             "maskdex = maskdex_core.cli:main",
             "grasp_node = maskdex_ros.grasp_node:main",
             "bag_player = maskdex_ros.bag_player:main",
+            "sim_robot = maskdex_ros.sim_robot_node:main",
         ]
     },
     description=DESCRIPTION,

@@ -3,40 +3,43 @@
 ros2 launch maskdex_ros replay.launch.py bag:=path/to/bag
 """
 
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
 
+# name, default, choices, description; None as default means that it has to be given
 ARGUMENTS = (
-    ("bag", None, "rosbag2 folder (MCAP or SQLite)"),
-    ("hand", "freedom_v2", "target hand: the name of a description in config/hands"),
-    ("points", "/camera/camera/depth/color/points", "topic of the clouds in the bag"),
-    ("rate", "1.0", "speed of the bag"),
-    ("rviz", "true", "open RViz beside the node"),
+    ("bag", None, None, "rosbag2 folder (MCAP or SQLite)"),
+    ("hand", "freedom_v2", None, "target hand: a name in config/hands, or the path of a hand's YAML"),
+    ("points", "/camera/camera/depth/color/points", None, "topic of the clouds in the bag"),
+    ("task_text", "/task_text", None, "topic of the task text, in the bag or typed by a person"),
+    ("rate", "1.0", None, "speed of the bag"),
+    ("rviz", "true", ["true", "false"], "open RViz beside the node"),
 )
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return the arguments, the node, the bag player and RViz."""
-    value = {name: LaunchConfiguration(name) for name, _, _ in ARGUMENTS}
-    share = FindPackageShare("maskdex_ros")
+    value = {name: LaunchConfiguration(name) for name, *_ in ARGUMENTS}
+    share = Path(get_package_share_directory("maskdex_ros"))
     arguments = [
-        DeclareLaunchArgument(name, description=description)
-        if default is None
-        else DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
+        DeclareLaunchArgument(name, default_value=default, choices=choices, description=description)
+        for name, default, choices, description in ARGUMENTS
     ]
     node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "grasp.launch.py"])),
+        PythonLaunchDescriptionSource(str(share / "launch" / "grasp.launch.py")),
         launch_arguments={
             "hand": value["hand"],
             "points": value["points"],
+            "task_text": value["task_text"],
             # A bag of a camera alone: plan from home, and never execute.
-            "params_file": PathJoinSubstitution([share, "config", "replay.yaml"]),
+            "params_file": str(share / "config" / "replay.yaml"),
         }.items(),
     )
     player = Node(
@@ -50,7 +53,7 @@ def generate_launch_description() -> LaunchDescription:
         package="rviz2",
         executable="rviz2",
         name="rviz2",
-        arguments=["-d", PathJoinSubstitution([share, "config", "rviz", "maskdex.rviz"])],
+        arguments=["-d", str(share / "config" / "rviz" / "maskdex.rviz")],
         condition=IfCondition(value["rviz"]),
     )
     return LaunchDescription([*arguments, node, player, rviz])

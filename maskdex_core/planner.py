@@ -16,6 +16,7 @@ from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.phases import plan_motion
+from maskdex_core.motion.stop import stop_trajectory
 from maskdex_core.motion.types import RobotState, RobotTrajectory, Verdict
 from maskdex_core.motion.verdict import check_trajectory
 from maskdex_core.perception.cloud import Cloud
@@ -23,7 +24,7 @@ from maskdex_core.perception.segment import Scene, segment
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.plan import Candidate, Plan
 from maskdex_core.planning.proposals import Edit, Proposals, propose, refine_grasps
-from maskdex_core.planning.robot import Robot
+from maskdex_core.planning.robot import Robot, RobotNames
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.pose import HandPose
 
@@ -57,7 +58,7 @@ class PlannerConfig:
     object_near: tuple[float, float, float] | None = None
     speed_scale: float = 0.3
     approach: float = 0.08
-    lift: float = 0.12
+    lift: float = 0.15
     refine: RefineConfig = field(default_factory=RefineConfig)
 
     def __post_init__(self) -> None:
@@ -131,6 +132,11 @@ class Planner:
         """The arm's base link: the frame of every pose in a plan."""
         return self._robot.arm.config.base_frame
 
+    @property
+    def robot_names(self) -> RobotNames:
+        """What the robot is called outside: links, planning group, where the palm sits."""
+        return self._robot.names()
+
     def warm_up(self) -> None:
         """Load the text encoder and run the network once, so that the first plan is not slow."""
         points = torch.nn.functional.normalize(torch.randn(256, 3), dim=-1) * 0.04
@@ -159,15 +165,22 @@ class Planner:
         with run.stage("text"):
             embedding = self._model.embed(text)
         with run.stage("segment"):
+            if state is not None:
+                cloud = self._robot.without_itself(cloud, state)
             scene = segment(cloud, object_near or self.config.object_near)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
-        with run.stage("sample"):
-            generator = torch.Generator().manual_seed(request.seed)
-            grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
-        with run.stage("refine"):
-            grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine)
-        return self._finish(run, request, scene, geometry, grasps)
+        generator = torch.Generator().manual_seed(request.seed)
+
+        def draw() -> Plan:
+            with run.stage("sample"):
+                grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
+            with run.stage("refine"):
+                grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine)
+            return self._finish(run, request, scene, geometry, grasps)
+
+        plan = draw()
+        return plan if plan.ok else draw()  # other samples are cheaper than another request
 
     def resample(
         self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,
@@ -208,6 +221,10 @@ class Planner:
         world = self._robot.world(plan.scene, plan.start)
         return check_trajectory(plan.trajectory, self._robot.arm, self._robot.hand_limits, state, world)
 
+    def brake(self, trajectory: RobotTrajectory, at: float) -> RobotTrajectory:
+        """Return the way to rest for a robot that has run a plan's trajectory for `at` s."""
+        return stop_trajectory(trajectory, at, self._robot.arm.limits, self._robot.hand_limits)
+
     # ------------------------------------------------------------------ inside
     def _request(self, text: str, seed: int | None, state: RobotState | None, speed: float | None) -> _Request:
         seed = self.config.seed if seed is None else seed
@@ -229,16 +246,18 @@ class Planner:
         if trajectory is not None:
             close_start = int(np.searchsorted(trajectory.arm.times, trajectory.phases["close"][0]))
             arm_points = self._robot.arm_points(trajectory.arm.positions[close_start])
-        run.timings["total"] = sum(run.timings.values())
+        run.timings["total"] = sum(ms for stage, ms in run.timings.items() if stage != "total")
         return Plan(
             status="ok" if trajectory is not None else "rejected",
             reason="" if trajectory is not None else _why(candidates),
             text=request.text, seed=request.seed, scene=scene, geometry=geometry, grasps=made.grasps,
             candidates=candidates, chosen=chosen, start=request.start, trajectory=trajectory,
+            arm_name=self._robot.arm.config.name,
             hand_name=self._target.name, hand_joint_names=self._target.joint_names,
             target_hand_points={name: skin[parts == i] for i, name in enumerate(self._target.part_names)},
             target_hand_triangles=self._robot.hand_triangles(best.joints, best.palm_pose),
-            arm_points=arm_points, timings_ms=run.timings, model=self._model_facts(),
+            arm_points=arm_points, candidate_bones=self._robot.hand_bones(candidates),
+            timings_ms=run.timings, model=self._model_facts(),
         )  # fmt: skip
 
     def _first_safe(

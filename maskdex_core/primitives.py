@@ -51,6 +51,17 @@ class Primitive:
             outside = np.stack([np.linalg.norm(local[:, :2], axis=-1) - radius, np.abs(local[:, 2]) - half], -1)
         return np.linalg.norm(np.maximum(outside, 0), axis=-1) + np.minimum(outside.max(-1), 0)
 
+    def reach(self, direction: np.ndarray) -> float:
+        """Return the largest direction · point in m over the shape's points, for a unit direction (3,), link frame."""
+        local, center = direction @ self.link_from_shape[:3, :3], float(direction @ self.link_from_shape[:3, 3])
+        if self.kind == "sphere":
+            return center + self.size[0]
+        if self.kind == "box":
+            return center + float(np.abs(local) @ self.size)
+        radius, half = self.size
+        rim = radius if self.kind == "capsule" else radius * float(np.hypot(local[0], local[1]))
+        return center + half * abs(float(local[2])) + rim
+
     def sample_surface(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return points and outward normals, each (count, 3), uniform on the surface, link frame."""
         sampler = {"box": _on_box, "sphere": _on_sphere, "cylinder": _on_cylinder, "capsule": _on_capsule}

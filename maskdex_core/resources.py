@@ -12,10 +12,21 @@ PACKAGE_SHARE = Path("share") / "maskdex_ros"
 
 
 def resource_roots() -> list[Path]:
-    """Return the folders searched, in order: the checkout, the environment, the ROS prefixes."""
-    checkout = Path(__file__).resolve().parent.parent
-    prefixes = [Path(sys.prefix), *map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":")))]
-    return [checkout, *(prefix / PACKAGE_SHARE for prefix in prefixes)]
+    """Return the folders searched, in order: the checkout, where this code is installed, the environment, ROS."""
+    code = Path(__file__).resolve().parent.parent
+    # PREFIX/lib/pythonX.Y/site-packages: an overlay's files before those of another version below it.
+    installed = code.parents[2] if len(code.parents) > 2 else code
+    named = map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":")))
+    return [code, *(prefix / PACKAGE_SHARE for prefix in (installed, Path(sys.prefix), *named))]
+
+
+def package_share() -> Path:
+    """Return the folder that holds `config`, `launch` and `urdf`: the checkout, or the share of an install.
+
+    Raises:
+        ConfigError: when no search root holds them.
+    """
+    return resource_path("config").parent
 
 
 def cache_folder() -> Path:

@@ -5,6 +5,7 @@ Read with `rosbags`, so that neither ROS nor the package of every message type i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from maskdex_core.errors import CloudError
-from maskdex_core.perception.bag import CLOUD_TYPE, TEXT_TYPE, TRANSFORMS_TYPE, chain_transforms
+from maskdex_core.perception.bag import (
+    CLOUD_TYPE,
+    TEXT_TYPE,
+    TRANSFORMS_TYPE,
+    bounded_transforms,
+    chain_transforms,
+    check_message_size,
+)
+
+JOINTS_TYPE = "sensor_msgs/msg/JointState"
+PARAMETERS = "parameters.yaml"  # beside the bag's own files
+
+
+@dataclass(frozen=True)
+class RecordedPlan:
+    """The first plan of a recording, and what repeats it.
+
+    Attributes:
+        text: the task text. seed: of the plan. cloud_stamp: ns, of the cloud it was made on.
+        parameters: of the node then; ROS name → value.
+    """
+
+    text: str
+    seed: int | None
+    cloud_stamp: int | None
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,8 @@ class BagSummary:
         text_topic: the topic of the task text, or None.
         base_from_camera: (4, 4) from the static transforms, or None.
         duration: seconds from the first to the last message.
+        joints_topics: topics of joint states.
+        recorded: what a recording says of the plan made in it, or None.
     """
 
     topics: dict[str, str]
@@ -37,6 +66,8 @@ class BagSummary:
     text_topic: str | None
     base_from_camera: NDArray[np.float64] | None
     duration: float
+    joints_topics: tuple[str, ...] = ()
+    recorded: RecordedPlan | None = None
 
 
 @contextmanager
@@ -68,13 +99,17 @@ def messages(reader: Any, topics: set[str]) -> Iterator[tuple[Any, int, bytes]]:
     """Yield (connection, time in ns, CDR bytes) of the topics, in the bag's order.
 
     Raises:
-        CloudError: when the bag breaks off in between.
+        CloudError: when the bag breaks off in between, or a message is too long.
     """
     wanted = [connection for connection in reader.connections if connection.topic in topics]
     if not wanted:
         return
     try:
-        yield from reader.messages(wanted)
+        for connection, stamp, data in reader.messages(wanted):
+            check_message_size(data, connection.topic)
+            yield connection, stamp, data
+    except CloudError:
+        raise
     except Exception as error:  # as above: only the reader runs inside this block
         raise CloudError(f"bag {str(reader.path)!r} is damaged ({_one_line(error)})") from error
 
@@ -99,7 +134,51 @@ def summarise(folder: Path, base_frame: str = "link_base") -> BagSummary:
         static = {topic for topic, kind in topics.items() if kind == TRANSFORMS_TYPE}
         pose = chain_transforms(_transforms(reader, static), base_frame, camera_frame)
         text_topic = _first(topics, TEXT_TYPE, "task_text")
-        return BagSummary(topics, points_topic, camera_frame, text_topic, pose, reader.duration * 1e-9)
+        joints = tuple(sorted(topic for topic, kind in topics.items() if kind == JOINTS_TYPE))
+        duration, recorded = reader.duration * 1e-9, _recorded_plan(reader, topics, folder)
+        return BagSummary(topics, points_topic, camera_frame, text_topic, pose, duration, joints, recorded)
+
+
+def _recorded_plan(reader: Any, topics: dict[str, str], folder: Path) -> RecordedPlan | None:
+    """Read the first report of a plan in a recording, and the parameters beside it."""
+    topic = _first(topics, TEXT_TYPE, "/report")
+    if topic is None:
+        return None
+    for connection, _, data in messages(reader, {topic}):
+        report = _json_object(_typestore().deserialize_cdr(data, connection.msgtype).data)
+        if "candidates" in report:
+            stamp = report.get("cloud", {}).get("stamp_ns")
+            return RecordedPlan(str(report["text"]), report.get("seed"), stamp, read_parameters(folder))
+    return None
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_parameters(folder: Path) -> dict[str, Any]:
+    """Return the node parameters that lie beside a recording, ROS name → value; empty where there are none.
+
+    Raises:
+        CloudError: when the file is not what `maskdex record` writes.
+    """
+    path = folder / PARAMETERS
+    if not path.is_file():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))["/**"]["ros__parameters"]
+        return {str(name): value for name, value in values.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise CloudError(f"{path} is no file of node parameters ({_one_line(error)})") from error
+
+
+def is_known_type(name: str) -> bool:
+    """Return whether a type that a bag names is one of the ROS distribution's own."""
+    return name in _typestore().fielddefs
 
 
 def _one_line(error: BaseException) -> str:
@@ -126,7 +205,5 @@ def _frame_of_first(reader: Any, topic: str, folder: Path) -> str:
 
 
 def _transforms(reader: Any, topics: set[str]) -> list[Any]:
-    typestore, found = _typestore(), []
-    for connection, _, data in messages(reader, topics):
-        found.extend(typestore.deserialize_cdr(data, connection.msgtype).transforms)
-    return found
+    typestore, recorded = _typestore(), messages(reader, topics)
+    return bounded_transforms(typestore.deserialize_cdr(data, connection.msgtype) for connection, _, data in recorded)

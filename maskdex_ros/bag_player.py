@@ -9,20 +9,25 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.errors import MaskdexError, UsageError
-from maskdex_ros.bag import messages, open_bag
+from maskdex_core.perception.bag import CLOUD_TYPE
+from maskdex_ros.bag import is_known_type, messages, open_bag
+from maskdex_ros.lockstep import Lockstep, stamp_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+TEXT = "task_text"
+Tell = Callable[[int], None]
 LATCHED = ("/tf_static", "/robot_description")
 SETTLE = 0.5  # [s] between the match of a subscription and the first message
 DELIVERY = 3.0  # [s] for acknowledgements: the period of the heartbeat that asks for them
+TICK = 0.02  # [s] between two times on /clock, and the longest that a signal waits
 LINGER = 0.3  # [s] after the last message, for deliveries that nobody acknowledges
 
 
@@ -37,6 +42,10 @@ class PlayOptions:
         wait: seconds to wait for a subscriber on every topic of `wait_for`.
         wait_for: published names that need a subscriber before the first message.
         loop: how often the bag is played.
+        clock: whether the bag's time goes out on /clock, for nodes with `use_sim_time`.
+        follow: name of a planning node; clouds and texts then wait for it, see `lockstep`.
+        say: with `follow`, a task text to publish before the first message.
+        cloud_stamp: with `follow`, the stamp (ns) of the only cloud that is played; None plays all.
     """
 
     rate: float = 1.0
@@ -45,13 +54,17 @@ class PlayOptions:
     wait: float = 10.0
     wait_for: tuple[str, ...] = ()
     loop: int = 1
+    clock: bool = False
+    follow: str = ""
+    cloud_stamp: int | None = None
+    say: str = ""
 
 
 def play(node: Node, folder: Path, options: PlayOptions) -> int:
     """Play a bag and return the number of messages published.
 
     Args:
-        node: owns the publishers and the log; nobody needs to spin it.
+        node: owns the publishers and the log; it is spun here.
         folder: a rosbag2 folder.
         options: see `PlayOptions`.
 
@@ -59,14 +72,19 @@ def play(node: Node, folder: Path, options: PlayOptions) -> int:
         CloudError: when the bag cannot be read.
         UsageError: when a topic asked for is not in it.
     """
+    from std_msgs.msg import String
+
     with open_bag(folder) as reader:
         recorded = {connection.topic for connection in reader.connections}
         unknown = set(options.topics) - recorded
         if unknown:
             raise UsageError(f"topic {sorted(unknown)[0]!r} is not in the bag; it has: {', '.join(sorted(recorded))}")
         publishers = _publishers(node, reader, options)
+        if options.say:
+            publishers[TEXT] = node.create_publisher(String, TEXT, 1)
+        clock = _clock_publisher(node) if options.clock else None
         _wait_for_subscribers(node, publishers, options)
-        count = sum(_play_once(reader, publishers, options.rate) for _ in range(options.loop))
+        count = sum(_Playback(node, reader, publishers, options, clock).run() for _ in range(options.loop))
     _wait_until_delivered(list(publishers.values()))
     node.get_logger().info(f"played {count} messages")
     return count
@@ -78,7 +96,7 @@ def _publishers(node: Node, reader: Any, options: PlayOptions) -> dict[str, Any]
         topic = connection.topic
         if topic in publishers or (options.topics and topic not in options.topics):
             continue
-        kind = _message_class(connection.msgtype)
+        kind = message_class(connection.msgtype)
         if kind is None:
             node.get_logger().info(f"skipping {topic}: no Python package for {connection.msgtype}")
             continue
@@ -87,7 +105,13 @@ def _publishers(node: Node, reader: Any, options: PlayOptions) -> dict[str, Any]
     return publishers
 
 
-def _message_class(name: str) -> type | None:
+def message_class(name: str) -> type | None:
+    """Return rclpy's class of a message type such as `std_msgs/msg/String`, or None where it is not installed.
+
+    The name comes from a file, so that nothing is imported by it but message packages of ROS distributions.
+    """
+    if not is_known_type(name):
+        return None
     package, _, kind = name.split("/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
@@ -137,15 +161,78 @@ def _pause(seconds: float) -> bool:
     return rclpy.ok()
 
 
-def _play_once(reader: Any, publishers: dict[str, Any], rate: float) -> int:
-    count, started, first = 0, time.monotonic(), reader.start_time
-    for connection, stamp, data in messages(reader, set(publishers)):
-        delay = (stamp - first) * 1e-9 / rate - (time.monotonic() - started)
-        if not _pause(delay):
-            break
-        publishers[connection.topic].publish(bytes(data))
-        count += 1
-    return count
+class _Playback:
+    """One pass through a bag in its own time, which stands still while the node is waited for."""
+
+    def __init__(
+        self, node: Node, reader: Any, publishers: dict[str, Any], options: PlayOptions, clock: Tell | None
+    ) -> None:
+        self._node, self._reader, self._publishers, self._rate = node, reader, publishers, options.rate
+        self._time, self._text = reader.start_time, options.say
+        self._clock = clock
+        self._lockstep = Lockstep(node, options.follow, self._stand, options.cloud_stamp) if options.follow else None
+
+    def run(self) -> int:
+        """Play every message; return how many went out."""
+        count = self._say() if self._text else 0
+        for connection, stamp, data in messages(self._reader, set(self._publishers)):
+            if not self._go_to(stamp):
+                break
+            count += self._send(connection, bytes(data))
+        return count
+
+    def _say(self) -> int:
+        from std_msgs.msg import String
+
+        text, publisher = String(data=self._text), self._publishers[TEXT]
+        return self._lockstep.text(lambda: publisher.publish(text)) if self._lockstep is not None else 0
+
+    def _send(self, connection: Any, data: bytes) -> int:
+        publisher = self._publishers[connection.topic]
+        if self._lockstep is not None and connection.msgtype == CLOUD_TYPE:
+            return self._lockstep.cloud(stamp_of(data), lambda: publisher.publish(data))
+        if self._lockstep is not None and publisher.topic_name.endswith(TEXT):
+            return self._lockstep.text(lambda: publisher.publish(data))
+        publisher.publish(data)
+        return 1
+
+    def _go_to(self, stamp: int) -> bool:
+        """Let the bag's time pass up to a stamp (ns); return False once a signal has come."""
+        begun, now = self._time, time.monotonic()
+        while (left := (stamp - begun) * 1e-9 / self._rate - (time.monotonic() - now)) > 0:
+            self._time = begun + round((time.monotonic() - now) * self._rate * 1e9)
+            if not self._stand(min(left, TICK)):
+                return False
+        self._time = stamp
+        return self._stand(0.0)
+
+    def _stand(self, seconds: float) -> bool:
+        """Let seconds pass while the bag's time stands still, and hear what the node says."""
+        import rclpy
+
+        if not rclpy.ok():
+            return False
+        if self._clock is not None:
+            self._clock(self._time)
+        if self._lockstep is not None:
+            rclpy.spin_once(self._node, timeout_sec=seconds)
+            return rclpy.ok()
+        return _pause(seconds)
+
+
+def _clock_publisher(node: Node) -> Tell:
+    """Return what publishes a time (ns) on /clock, when it is another than the last."""
+    from builtin_interfaces.msg import Time
+    from rosgraph_msgs.msg import Clock
+
+    publisher, last = node.create_publisher(Clock, "/clock", 10), [-1]
+
+    def publish(now: int) -> None:
+        if now != last[0]:
+            publisher.publish(Clock(clock=Time(sec=now // 10**9, nanosec=now % 10**9)))
+            last[0] = now
+
+    return publish
 
 
 def _wait_until_delivered(publishers: list[Any]) -> None:
@@ -176,13 +263,22 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, PlayOptions]:
     parser.add_argument("--wait-for", nargs="+", default=[], help="names that need a subscriber before the start")
     parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for those")
     parser.add_argument("--loop", type=int, default=1, help="how often to play")
+    parser.add_argument("--clock", action="store_true", help="publish the bag's time on /clock")
+    parser.add_argument("--say", default="", metavar="TEXT", help="with --follow: a task text before the first message")
+    parser.add_argument("--follow", default="", metavar="NODE", help="clouds and texts wait for this planning node")
+    parser.add_argument(
+        "--cloud-stamp", type=int, metavar="NS", help="with --follow: play only the cloud of this stamp"
+    )
     given = parser.parse_args(arguments)
     if not given.rate > 0.0:
         raise UsageError(f"--rate {given.rate} is not valid; expected a number above 0")
     if given.loop < 1:
         raise UsageError(f"--loop {given.loop} is not valid; expected 1 or more")
     topics, wait_for, remap = tuple(given.topics), tuple(given.wait_for), dict(given.remap)
-    return given.bag, PlayOptions(given.rate, topics, remap, given.wait, wait_for, given.loop)
+    return given.bag, PlayOptions(
+        rate=given.rate, topics=topics, remap=remap, wait=given.wait, wait_for=wait_for, loop=given.loop,
+        clock=given.clock, follow=given.follow, cloud_stamp=given.cloud_stamp, say=given.say,
+    )  # fmt: skip
 
 
 def main(args: Sequence[str] | None = None) -> int:

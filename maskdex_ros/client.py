@@ -38,6 +38,7 @@ class GraspClient:
         from maskdex_ros.qos import profile
 
         self.report: dict[str, Any] = {}
+        self._texts: Any = None
         self._stages: list[str] = []
         self._name = node_name
         self._context = rclpy.context.Context()
@@ -80,7 +81,7 @@ class GraspClient:
             self._spin(0.5)
         return bool(response.success)
 
-    def trigger(self, service: str, timeout: float) -> tuple[bool, str]:
+    def trigger(self, service: str, timeout: float, check: Check = lambda: None) -> tuple[bool, str]:
         """Call plan, resample, execute or cancel; return success and reason.
 
         Raises:
@@ -88,7 +89,7 @@ class GraspClient:
         """
         from std_srvs.srv import Trigger
 
-        response = self._call(Trigger, service, Trigger.Request(), timeout, lambda: None)
+        response = self._call(Trigger, service, Trigger.Request(), timeout, check)
         return bool(response.success), str(response.message)
 
     def send_text(self, text: str, timeout: float, check: Check = lambda: None) -> None:
@@ -101,9 +102,27 @@ class GraspClient:
 
         from maskdex_ros.qos import profile
 
-        publisher = self._node.create_publisher(String, "task_text", profile())
-        self._wait(lambda: publisher.get_subscription_count() > 0, timeout, "a subscriber of task_text", check)
-        publisher.publish(String(data=text))
+        if self._texts is None:
+            self._texts = self._node.create_publisher(String, "task_text", profile())
+        self._wait(lambda: self._texts.get_subscription_count() > 0, timeout, "a subscriber of task_text", check)
+        self.report = {}
+        self._texts.publish(String(data=text))
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        """Call `callback` with every message of a topic while one of the other methods waits."""
+        from maskdex_ros.qos import profile
+
+        self._node.create_subscription(kind, topic, callback, profile(10))
+
+    def wait_stage(self, stage: str, timeout: float, check: Check = lambda: None) -> bool:
+        """Wait for a stage of the plan; return False when its report comes first.
+
+        Raises:
+            ClientTimeout: when neither comes.
+        """
+        self._stages.clear()
+        self._wait(lambda: stage in self._stages or bool(self.report), timeout, f"stage {stage}", check)
+        return stage in self._stages
 
     def wait_report(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
+STAMP_KEY = "stamp of the cloud [ns]"  # by which a bag's player knows that its cloud has come
 # A publisher found this long ago (s) without one cloud arriving is worth a warning.
 SILENT_AFTER = 3.0
+# So long (s) an event of the surroundings is the news.
+NEWS_FOR = 10.0
 COUNTED = ("ok", "rejected", "error", "busy", "sent")
 
 
@@ -19,10 +23,30 @@ class Health:
     last_error: str = ""
     clouds_received: int = 0
     cloud_age: float | None = None
+    cloud_stamp: int | None = None
+    max_cloud_age: float = 0.0
     active_for: float = 0.0
     point_publishers: int = 0
     joint_states_received: int = 0
+    motion: str = ""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    events: int = 0
+    last_event: str = ""
+    last_event_at: float = 0.0
+
+    def happened(self, event: str) -> None:
+        """Note something that came from outside, such as time that jumped."""
+        self.events, self.last_event, self.last_event_at = self.events + 1, event, time.monotonic()
+
+    @property
+    def news(self) -> str:
+        """The last event while it is young, or the empty string."""
+        return self.last_event if time.monotonic() - self.last_event_at < NEWS_FOR else ""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether clouds came and have stopped for so long that the last one is too old to plan on."""
+        return bool(self.cloud_age and self.max_cloud_age and self.cloud_age > self.max_cloud_age)
 
 
 def summary(health: Health) -> tuple[str, str]:
@@ -38,6 +62,13 @@ def summary(health: Health) -> tuple[str, str]:
         return "warn", "nobody publishes on points"
     if health.last_error:
         return "error", health.last_error
+    if health.stalled:
+        return "warn", (
+            f"clouds have stopped: the latest on points is {health.cloud_age:.1f} s old, "
+            f"at most {health.max_cloud_age} s is valid; {health.point_publishers} publishers"
+        )
+    if health.news:
+        return "warn", health.news
     return "ok", f"working on {health.working_on}" if health.working_on else "ready"
 
 
@@ -47,9 +78,13 @@ def values(health: Health) -> dict[str, str]:
     return {
         "state": health.state,
         "working on": health.working_on,
+        "motion": health.motion or "at rest",
         "last error": health.last_error,
         "clouds received": str(health.clouds_received),
         "age of the cloud [s]": age,
+        STAMP_KEY: "" if health.cloud_stamp is None else str(health.cloud_stamp),
+        "events": str(health.events),
+        "last event": health.last_event,
         "publishers on points": str(health.point_publishers),
         "joint states received": str(health.joint_states_received),
         **{f"reports {status}": str(count) for status, count in health.counts.items() if status != "sent"},

@@ -18,12 +18,13 @@ class Inputs:
         self.clouds_received = 0
         self.joint_states_received = 0
         self.text: str | None = None
+        self.cloud_lag = 0.0
         self._cloud: Any = None
         self._cloud_at = 0.0
 
-    def take_cloud(self, message: Any) -> None:
-        """Keep a sensor_msgs/PointCloud2 as the latest."""
-        self._cloud, self._cloud_at = message, time.monotonic()
+    def take_cloud(self, message: Any, lag: float = 0.0) -> None:
+        """Keep a sensor_msgs/PointCloud2 as the latest; `lag` is the time (s) from its stamp to its arrival."""
+        self._cloud, self._cloud_at, self.cloud_lag = message, time.monotonic(), lag
         self.clouds_received += 1
 
     def take_joints(self, message: Any) -> None:

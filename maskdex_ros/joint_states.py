@@ -9,9 +9,11 @@ from typing import Any
 
 from maskdex_core.errors import RobotError
 
+MAX_JOINTS = 1000  # names kept; a robot has tens, and whoever sends more must not fill the memory
+
 
 class JointStateStore:
-    """Newest position of every joint ever heard of, with the time it arrived."""
+    """Newest position of every joint heard of, with the time it arrived; at most `MAX_JOINTS`, the first ones."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start empty; `clock` returns seconds."""
@@ -27,7 +29,8 @@ class JointStateStore:
         """Merge one sensor_msgs/JointState; positions that are not finite are left out."""
         now = self._clock()
         for name, position in zip(message.name, message.position, strict=False):
-            if math.isfinite(position):
+            known = name in self._positions or len(self._positions) < MAX_JOINTS
+            if known and math.isfinite(position):
                 self._positions[name] = (float(position), now)
 
     def positions(self, names: Sequence[str], max_age: float) -> dict[str, float]:

@@ -7,10 +7,12 @@ description; `declare` turns it into descriptors and a validation callback, `rea
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.errors import ConfigError, unknown_choice
+from maskdex_ros.outputs import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +41,21 @@ class Bounds:
     lengths: tuple[int, ...] = ()
 
 
-def _parameter(default: Any, doc: str, name: str | None = None, fixed: bool = False, **bounds: Any) -> Any:
-    """Describe a parameter; a `fixed` one is read only at configure, so it may not change after it."""
-    metadata = {"doc": doc, "name": name, "fixed": fixed, "bounds": Bounds(**bounds)}
+def _parameter(
+    default: Any, doc: str, name: str | None = None, fixed: bool = False, taken: str = "any time", **bounds: Any
+) -> Any:
+    """Describe a parameter.
+
+    Args:
+        default: its value where nobody sets it; () leaves it unset.
+        doc: one sentence with the unit.
+        name: its ROS name, where that is not the field's.
+        fixed: whether it is read only at configure, so that it may not change after it.
+        taken: when the node reads it, for the documentation.
+        **bounds: see `Bounds`.
+    """
+    taken = "at configure" if fixed else taken
+    metadata = {"doc": doc, "name": name, "fixed": fixed, "taken": taken, "bounds": Bounds(**bounds)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -49,7 +63,9 @@ def _parameter(default: Any, doc: str, name: str | None = None, fixed: bool = Fa
 class NodeParameters:
     """The node's parameters, read at the moment they are used."""
 
-    autostart: bool = _parameter(False, "Configure and activate without waiting for a lifecycle manager.")
+    autostart: bool = _parameter(
+        False, "Configure and activate without waiting for a lifecycle manager.", taken="at start"
+    )
     hand: str = _parameter("freedom_v2", "Target hand: the name of a description in config/hands.", fixed=True)
     arm: str = _parameter("xarm7", "Arm that carries the hand.", fixed=True)
     checkpoint: str = _parameter("", "Folder of the grasp model's checkpoint; empty means the shipped one.", fixed=True)
@@ -62,7 +78,8 @@ class NodeParameters:
     )
     points_reliability: str = _parameter(
         "auto",
-        "QoS of `points`, taken at activation; auto follows the publisher, else best_effort.",
+        "QoS of `points`; auto follows the publisher, else best_effort.",
+        taken="at activation",
         choices=RELIABILITIES,
     )
     max_cloud_age: float = _parameter(
@@ -97,6 +114,26 @@ class NodeParameters:
     )
     plan_max_age: float = _parameter(
         60.0, "Oldest cloud (s since arrival) whose plan may be executed; things move.", low=1.0, high=3600.0
+    )
+    output: str = _parameter(
+        "joint_trajectory",
+        "How trajectories leave: on the controllers' topics, by their actions, or through MoveIt.",
+        fixed=True,
+        choices=OUTPUTS,
+    )
+    arm_controller: str = _parameter(
+        "arm_controller",
+        "Name of the arm's controller, before /joint_trajectory or /follow_joint_trajectory.",
+        fixed=True,
+    )
+    hand_controller: str = _parameter(
+        "hand_controller", "Name of the hand's controller, in the same place.", fixed=True
+    )
+    moveit_hand_group: str = _parameter(
+        "hand",
+        "Planning group of the hand in the SRDF, for output moveit; the arm's is in its YAML.",
+        name="moveit.hand_group",
+        fixed=True,
     )
     execute: bool = _parameter(False, "Send every safe plan to the controllers as soon as it is made.")
     edit_parts: tuple[str, ...] = _parameter(
@@ -166,6 +203,8 @@ def problem(field: dataclasses.Field[Any], value: Any) -> str | None:
     if bounds.lengths and len(value) not in bounds.lengths:
         valid = " or ".join(map(str, bounds.lengths))
         return f"parameter {name!r} has {len(value)} elements; valid: {valid}"
+    if bounds.lengths and not all(map(math.isfinite, value)):
+        return f"parameter {name!r} is {list(value)}; valid: finite numbers"
     for choice in value if isinstance(value, (list, tuple)) else [value]:
         if bounds.choices and choice not in bounds.choices:
             return f"parameter {unknown_choice(name, choice, bounds.choices)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,24 @@ Cancelled = Callable[[], bool]
 
 
 @dataclass(frozen=True)
+class CloudUse:
+    """Which cloud a plan stands on, and how old it was when the planner took it.
+
+    Attributes:
+        stamp: of its header, ns. lag: s from the stamp to its arrival, by the node's clock.
+        age: s from its arrival to the start of the plan.
+    """
+
+    stamp: int
+    lag: float
+    age: float
+
+    def report(self) -> dict[str, Any]:
+        """Return the entry `cloud` of the node's report."""
+        return {"stamp_ns": self.stamp, "lag": round(self.lag, 4), "age": round(self.age, 4)}
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The answer to one request, whatever became of it."""
 
@@ -31,6 +50,7 @@ class Outcome:
     cause: BaseException | None = None
     plan: Any = None
     cloud_at: float = -math.inf  # arrival of the cloud it was planned on, s of time.monotonic
+    cloud: CloudUse | None = None
 
     @property
     def ok(self) -> bool:
@@ -45,7 +65,8 @@ class Outcome:
     def report(self) -> dict[str, Any]:
         """Return the plan's report, or status and reason where there is no plan."""
         if self.plan is not None:
-            return self.plan.report()
+            used = {} if self.cloud is None else {"cloud": self.cloud.report()}
+            return {**self.plan.report(), **used}
         text = self.text[:REPORTED_TEXT]
         return {
             "status": self.status,
@@ -61,6 +82,7 @@ class PlanRequest:
 
     message: Any  # sensor_msgs/PointCloud2, decoded on the worker
     cloud_at: float  # its arrival, s of time.monotonic
+    cloud_lag: float  # s from its stamp to its arrival
     text: str
     base_from_camera: NDArray[Any] | None
     state: RobotState | None
@@ -125,6 +147,9 @@ def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_st
     from maskdex_core.perception.pointcloud2 import cloud_from_message
 
     on_stage("cloud")
+    stamp = request.message.header.stamp
+    age = time.monotonic() - request.cloud_at
+    used = CloudUse(stamp.sec * 10**9 + stamp.nanosec, request.cloud_lag, age)
     cloud = cloud_from_message(request.message, request.base_from_camera, request.text)
     plan = planner.plan(
         cloud,
@@ -137,7 +162,7 @@ def run_plan(planner: Any, request: PlanRequest, should_cancel: Cancelled, on_st
         object_near=request.parameters.object_near or None,
     )
     _check_cancelled(should_cancel)
-    return _finished(plan, request.text, request.parameters, request.cloud_at)
+    return _finished(plan, request.text, request.parameters, request.cloud_at, used)
 
 
 def run_resample(
@@ -159,7 +184,7 @@ def run_resample(
         speed_scale=request.parameters.speed_scale,
     )
     _check_cancelled(should_cancel)
-    return _finished(plan, request.text or last.text, request.parameters, last.cloud_at)
+    return _finished(plan, request.text or last.text, request.parameters, last.cloud_at, last.cloud)
 
 
 def failure(error: BaseException, text: str) -> Outcome:
@@ -175,11 +200,11 @@ def _check_cancelled(should_cancel: Cancelled) -> None:
         raise PlanCancelled("the plan was cancelled")
 
 
-def _finished(plan: Any, text: str, parameters: NodeParameters, cloud_at: float) -> Outcome:
+def _finished(plan: Any, text: str, parameters: NodeParameters, cloud_at: float, cloud: CloudUse | None) -> Outcome:
     if parameters.output_dir:
         try:
             plan.save(Path(parameters.output_dir))
         except OSError as error:
             where = parameters.output_dir
             raise ConfigError(f"output_dir {where!r} cannot be written ({error.strerror})") from error
-    return Outcome(plan.status, plan.reason or "planned", text, plan=plan, cloud_at=cloud_at)
+    return Outcome(plan.status, plan.reason or "planned", text, plan=plan, cloud_at=cloud_at, cloud=cloud)

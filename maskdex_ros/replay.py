@@ -7,35 +7,34 @@ drives the node's lifecycle and waits for its report.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from maskdex_core.errors import MaskdexError, TextError, UsageError
 from maskdex_ros.bag import BagSummary, summarise
+from maskdex_ros.children import ChildError, Guard, child
 from maskdex_ros.client import GraspClient
 from maskdex_ros.environment import free_domain_id, ros_environment
-from maskdex_ros.parameters import NodeParameters
 
 EXIT_CODES = {"ok": 0, "rejected": 4, "error": 3}
-LOADING = 120.0  # [s] for start and configuration of the node, on a slow disk
+# Parameters of a recording that its plan depends on; others, such as paths and what moves, are not taken over.
+REPEATED = (
+    "hand", "arm", "samples", "speed_scale", "object_near", "assume_extrinsics",
+    "base_from_camera.translation", "base_from_camera.quaternion_xyzw",
+)  # fmt: skip
+LOADING = 300.0  # [s] for start and configuration of the node, on a slow disk or a busy machine
 Say = Callable[[str], None]
-
-
-class ReplayError(MaskdexError):
-    """The node or the bag player did not do its part in time."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,18 @@ class ReplayOptions:
     """What is replayed and how.
 
     Attributes:
-        hand: target hand.
+        hand: target hand; None takes the recording's, or the default.
         checkpoint: folder of the grasp model, or None for the shipped one.
-        seed: makes the plan repeatable, or None.
+        seed: makes the plan repeatable; None takes the recording's, or draws one.
         text: task text instead of the bag's, or None.
         out: folder for the plan's files, or None.
         timeout: seconds from the first message to the report.
         rate: speed of the bag.
         node_command: starts the node; tests put their own here.
+        domain_id: ROS_DOMAIN_ID of everyone; None takes a free one.
     """
 
-    hand: str = NodeParameters.hand
+    hand: str | None = None
     checkpoint: Path | None = None
     seed: int | None = None
     text: str | None = None
@@ -61,6 +61,7 @@ class ReplayOptions:
     timeout: float = 120.0
     rate: float = 1.0
     node_command: tuple[str, ...] = ("-m", "maskdex_ros.grasp_node")
+    domain_id: int | None = None
 
 
 def replay(bag: Path, options: ReplayOptions, say: Say = lambda line: None) -> dict[str, Any]:
@@ -76,21 +77,23 @@ def replay(bag: Path, options: ReplayOptions, say: Say = lambda line: None) -> d
     Raises:
         CloudError: when the bag cannot be read or holds no clouds.
         TextError: when there is no task text.
-        ReplayError: when the node or the player fails or takes too long.
+        ChildError, ClientTimeout: when the node or the player fails or takes too long.
     """
     summary = summarise(bag)
+    if options.text is None and summary.text_topic is None and summary.recorded is not None:
+        options = dataclasses.replace(options, text=summary.recorded.text)
     if options.text is None and summary.text_topic is None:
         raise TextError(f"bag {str(bag)!r} has no topic 'task_text'; give a text with --text")
     say(f"bag: {summary.points_topic}, {summary.duration:.1f} s")
     if summary.base_from_camera is None:
         say("the bag has no transform to link_base: the camera's pose is derived from the table")
     with ExitStack() as stack:
-        domain_id = free_domain_id()
+        domain_id = free_domain_id() if options.domain_id is None else options.domain_id
         environment = {**ros_environment(domain_id), "PYTHONUNBUFFERED": "1"}
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "log"
-        node = stack.enter_context(_child(_node_command(summary, options), environment, log))
+        node = stack.enter_context(child(_node_command(summary, options), environment, log))
         client = stack.enter_context(GraspClient(domain_id))
-        guard = _Guard(node, log, "node")
+        guard = Guard(node, log, "node")
         report = _drive(client, guard, bag, summary, options, environment, say, log.with_suffix(".player"))
     _keep(report, options.out)
     return report
@@ -98,7 +101,7 @@ def replay(bag: Path, options: ReplayOptions, say: Say = lambda line: None) -> d
 
 def _drive(
     client: GraspClient,
-    guard: _Guard,
+    guard: Guard,
     bag: Path,
     summary: BagSummary,
     options: ReplayOptions,
@@ -107,27 +110,31 @@ def _drive(
     player_log: Path,
 ) -> dict[str, Any]:
     # The player starts first: it finds the node while the model loads, and waits for it to listen.
-    with _child(_player_command(bag, summary, options), environment, player_log) as player:
-        watch = _Guard(player, player_log, "bag player", may_end=True)
+    with child(_player_command(bag, summary, options), environment, player_log) as player:
+        watch = Guard(player, player_log, "bag player")
+
+        def check() -> None:
+            guard()
+            if player.poll():  # it may end, but not badly
+                watch()
+
         if not _make_ready(client, guard, say):
             return client.report or {
                 "status": "error",
                 "reason": "the node could not be configured",
                 "text": "",
             }
-        if options.text is not None:
-            client.send_text(options.text, 10.0, guard)
-        client.wait_report(options.timeout, lambda: guard() or watch(), lambda stage: say(f"stage: {stage}"))
+        client.wait_report(options.timeout, check, lambda stage: say(f"stage: {stage}"))
         player.terminate()  # it leaves while the node does
         for transition in ("deactivate", "cleanup", "shutdown"):
             client.change_state(transition, 30.0, guard)
     code = guard.wait(10.0)
     if code != 0:
-        raise ReplayError(f"the node ended with exit code {code}: {guard.last_line()}")
+        raise ChildError(f"the node ended with exit code {code}: {guard.last_line()}")
     return client.report
 
 
-def _make_ready(client: GraspClient, guard: _Guard, say: Say) -> bool:
+def _make_ready(client: GraspClient, guard: Guard, say: Say) -> bool:
     started = time.monotonic()
     say("node: loading the model")
     ready = client.change_state("configure", LOADING, guard) and client.change_state("activate", LOADING, guard)
@@ -136,85 +143,55 @@ def _make_ready(client: GraspClient, guard: _Guard, say: Say) -> bool:
     return ready
 
 
-class _Guard:
-    """Says why waiting is useless when a child has ended."""
-
-    def __init__(self, child: subprocess.Popen[bytes], log: Path, name: str, may_end: bool = False) -> None:
-        self._child, self._log, self._name, self._may_end = child, log, name, may_end
-
-    def __call__(self) -> None:
-        code = self._child.poll()
-        if code is not None and not (self._may_end and code == 0):
-            raise ReplayError(f"the {self._name} ended with exit code {code}: {self.last_line()}")
-
-    def wait(self, timeout: float) -> int | None:
-        """Return the exit code, or None when the child has not ended in `timeout` (s)."""
-        try:
-            return self._child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def last_line(self) -> str:
-        """Return the last line the child wrote."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it wrote nothing"
-
-
-@contextmanager
-def _child(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a child process that writes to a log, and end it with the block."""
-    with log.open("wb") as sink:
-        child = subprocess.Popen(command, env=environment, stdout=sink, stderr=subprocess.STDOUT)
-        try:
-            yield child
-        finally:
-            _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    for stop in (child.terminate, child.kill):
-        if child.poll() is not None:
-            return
-        stop()
-        try:
-            child.wait(5.0)
-        except subprocess.TimeoutExpired:
-            continue
-
-
 def _node_command(summary: BagSummary, options: ReplayOptions) -> list[str]:
-    values: dict[str, Any] = {
-        "hand": options.hand,
-        "seed": -1 if options.seed is None else options.seed,
-        "assume_home": True,
-        "max_cloud_age": 0.0,
-        # Shorter than our own patience, so that the node can say that no cloud came.
-        "cloud_timeout": min(0.5 * options.timeout, 600.0),
-    }
-    if options.checkpoint is not None:
-        values["checkpoint"] = str(options.checkpoint.resolve())
-    if options.out is not None:
-        values["output_dir"] = str(options.out.resolve())
-    if summary.base_from_camera is None:
-        values["assume_extrinsics"] = True
-    else:
-        from maskdex_ros.conversions import quaternion_from_rotation
-
-        pose = summary.base_from_camera
-        values["base_from_camera.translation"] = pose[:3, 3].tolist()
-        values["base_from_camera.quaternion_xyzw"] = quaternion_from_rotation(pose[:3, :3]).tolist()
-    command = [sys.executable, *options.node_command, "--ros-args"]
-    for name, value in values.items():
+    command = [sys.executable, *options.node_command, "--ros-args", "-p", "use_sim_time:=true"]
+    for name, value in _node_parameters(summary, options).items():
         command += ["-p", f"{name}:={json.dumps(value)}"]
     return command
 
 
+def _node_parameters(summary: BagSummary, options: ReplayOptions) -> dict[str, Any]:
+    """Return what the node is given: the recording's parameters, then the bag's pose, then the options."""
+    recorded = summary.recorded
+    values: dict[str, Any] = (
+        {} if recorded is None else {k: recorded.parameters[k] for k in REPEATED if k in recorded.parameters}
+    )
+    seed = options.seed if options.seed is not None or recorded is None else recorded.seed
+    values |= {
+        "seed": -1 if seed is None else seed,
+        "assume_home": True,
+        "max_cloud_age": 0.0,
+        # The bag's time stands still while the node is waited for, but joints grow old by the clock on the wall.
+        "joint_state_max_age": 60.0,
+        # Shorter than our own patience, so that the node can say that no cloud came.
+        "cloud_timeout": min(0.5 * options.timeout, 600.0),
+    }
+    given = {"hand": options.hand, "checkpoint": options.checkpoint, "output_dir": options.out}
+    values |= {
+        name: value if isinstance(value, str) else str(value.resolve()) for name, value in given.items() if value
+    }
+    pose = summary.base_from_camera
+    if pose is not None:
+        from maskdex_ros.conversions import quaternion_from_rotation
+
+        values["base_from_camera.translation"] = pose[:3, 3].tolist()
+        values["base_from_camera.quaternion_xyzw"] = quaternion_from_rotation(pose[:3, :3]).tolist()
+    elif "base_from_camera.translation" not in values:
+        values["assume_extrinsics"] = True
+    return values
+
+
 def _player_command(bag: Path, summary: BagSummary, options: ReplayOptions) -> list[str]:
-    remap = {summary.points_topic: "points"}
+    remap = {summary.points_topic: "points", **dict.fromkeys(summary.joints_topics, "joint_states")}
     if options.text is None and summary.text_topic is not None:
         remap[summary.text_topic] = "task_text"
     command = [sys.executable, "-m", "maskdex_ros.bag_player", str(bag), "--rate", str(options.rate)]
-    command += ["--topics", *remap, "--wait-for", *remap.values(), "--wait", str(LOADING)]
+    names = sorted({*remap.values(), "task_text"})
+    command += ["--topics", *remap, "--wait-for", *names, "--wait", str(LOADING), "--clock", "--follow", "maskdex"]
+    if options.text is not None:
+        command.append(f"--say={options.text}")
+    if summary.recorded is not None and summary.recorded.cloud_stamp is not None:
+        command += ["--cloud-stamp", str(summary.recorded.cloud_stamp)]
     for old, new in remap.items():
         command += ["--remap", old, new]
     return command
@@ -256,10 +233,10 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, ReplayOptions]:
         UsageError: when a value is out of range.
     """
     defaults = ReplayOptions()
-    parser = argparse.ArgumentParser(prog="maskdex replay", description="Run the ROS node on a bag, in real time.")
+    parser = argparse.ArgumentParser(prog="maskdex replay", description="Run the ROS node on a bag.")
     parser.add_argument("bag", type=Path, help="rosbag2 folder (MCAP or SQLite)")
     parser.add_argument("--out", type=Path, help="folder for report.json, trajectory.json and plan.png")
-    parser.add_argument("--hand", default=defaults.hand, help="target hand")
+    parser.add_argument("--hand", default=defaults.hand, help="target hand; the recording's, or freedom_v2")
     parser.add_argument("--checkpoint", type=Path, help="folder of the grasp model; the shipped one by default")
     parser.add_argument("--seed", type=int, help="makes the plan repeatable")
     parser.add_argument("--text", help="task text instead of the bag's")

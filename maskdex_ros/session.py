@@ -7,12 +7,13 @@ comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rclpy.task import Future
 
-from maskdex_core.errors import PlanCancelled, RobotError, UsageError
+from maskdex_core.errors import MaskdexError, PlanCancelled, RobotError, UsageError
 from maskdex_ros.execution import check_executable, check_verdict, present_state
 from maskdex_ros.inputs import Inputs
 from maskdex_ros.parameters import NodeParameters
@@ -70,17 +71,24 @@ class PlanningSession:
         # Stop buttons of the requests without an answer yet: a job's end is heard later than it happens.
         self._unanswered: set[threading.Event] = set()
 
-    def plan(self, text: str) -> Future[Outcome]:
-        """Plan for a task text on the latest cloud; the future gets the outcome, refusals at once."""
+    def plan(self, text: str, near: Sequence[float] = ()) -> Future[Outcome]:
+        """Plan for a task text on the latest cloud; the future gets the outcome, refusals at once.
+
+        Args:
+            text: what to do. near: point (m, base) to grasp at, instead of the parameter `object_near`.
+        """
 
         def job() -> tuple[Job, str]:
             from maskdex_core.text.encoder import check_text  # imports torch
 
             settings, planner, checked = self._read(), self.planner, check_text(text)
+            settings = replace(settings, object_near=tuple(near)) if near else settings
             message = self._inputs.cloud(settings.max_cloud_age)
             state = present_state(planner, self._inputs.joints, settings)
             pose = self._transforms.lookup(settings, message.header.frame_id, message.header.stamp)
-            request = PlanRequest(message, self._inputs.cloud_at, checked, pose, state, settings)
+            request = PlanRequest(
+                message, self._inputs.cloud_at, self._inputs.cloud_lag, checked, pose, state, settings
+            )
             return lambda cancelled: run_plan(planner, request, cancelled, self._on_stage), checked
 
         return self._start(job, text)
@@ -102,6 +110,30 @@ class PlanningSession:
 
         return self._start(job, self._shown.text if self._shown else "")
 
+    def execute(self, start: Callable[[Any], Future[str]]) -> Future[str]:
+        """Hand the last plan's trajectory to `start` if it may move the robot now.
+
+        Args:
+            start: begins the motion; its future gets "" once that is accepted, or why nothing moves.
+
+        Raises:
+            MaskdexError: with the reason why nothing may move. A plan that did not start may be tried again.
+        """
+        trajectory = self.executable()
+        try:
+            answer = start(trajectory)
+        except MaskdexError:
+            self._sent = False
+            raise
+        plan = self._executable
+
+        def on_answer(future: Future[str]) -> None:
+            if future.result() and self._executable is plan:
+                self._sent = False
+
+        answer.add_done_callback(on_answer)
+        return answer
+
     def executable(self) -> Any:
         """Return the last plan's trajectory if it may move the robot now, and count it as sent.
 
@@ -111,13 +143,18 @@ class PlanningSession:
         self._require_accepting()
         if self._unanswered:
             raise UsageError(f"busy with {self.worker.running!r}; nothing was executed")
-        if self._sent:
+        if self._sent and self._executable is not None:
             raise RobotError("the last plan was sent already; plan again")
         settings, outcome = self._read(), self._executable
         trajectory = check_executable(outcome, self._inputs.joints, settings)
         check_verdict(self.planner, outcome, present_state(self.planner, self._inputs.joints, settings))
         self._sent = True
         return trajectory
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the last plan still stands: nothing newer was asked for, and nothing ended it."""
+        return self._executable is not None
 
     def withdraw(self) -> None:
         """Make sure that no plan made so far can be executed."""

@@ -94,4 +94,6 @@ case "$wanted" in
 esac
 say "installing maskdex with its dependencies (torch is large: minutes the first time)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$wanted]"
+# The wheels have no tf2_msgs; with a C++ compiler it is made here, without one tf is not heard.
+case "$wanted" in ros,*) "$venv/bin/python" -m maskdex_ros.build_tf2_msgs ;; esac
 "$venv/bin/maskdex" --version >&2

@@ -28,10 +28,11 @@ def hand_limits() -> JointLimits:
 
 
 def hand_spheres() -> HandSpheres:
-    """Return a palm and two rows of fingers that leave 9 cm free between them."""
+    """Return a palm and two rows of fingers that leave 9 cm free between them, and a pad over the block."""
     palm = [[x, y, 0.05] for x in (-0.03, 0.0, 0.03) for y in (-0.03, 0.0, 0.03)]
     fingers = [[x, y, z] for x in (-0.055, 0.055) for y in (-0.03, 0.0, 0.03) for z in (0.08, 0.11, 0.14, 0.17)]
-    points = np.array(palm + fingers)
+    pad = [[0.015, 0.015, 0.1195]]  # comes within a few millimetres of what is grasped from above
+    points = np.array(palm + fingers + pad)
     return HandSpheres.rigid(points, np.where(points[:, 2] > 0.06, 0.01, 0.03))
 
 

@@ -38,17 +38,23 @@ def write_bag(
             message = store.types["std_msgs/msg/String"](text)
             put(TEXT, "std_msgs/msg/String", [(0.0 if text_first else 0.15, message)])
         kind = "sensor_msgs/msg/PointCloud2"
-        put(POINTS, kind, [(0.1 * (index + 1), _cloud(store)) for index in range(clouds)])
+        put(POINTS, kind, [(0.1 * (index + 1), _cloud(store, index)) for index in range(clouds)])
     return folder
 
 
-def _cloud(store: Any) -> Any:
+def _cloud(store: Any, index: int) -> Any:
+    """Return the plane, 1 mm farther away in each cloud, so that one can tell them apart."""
     types = store.types
     x, y = np.meshgrid(np.linspace(-0.2, 0.2, 30), np.linspace(-0.2, 0.2, 30))
-    data = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1).astype("<f4").view(np.uint8).ravel()
+    data = (
+        np.stack([x.ravel(), y.ravel(), np.full(x.size, 1 + 0.001 * index)], axis=1)
+        .astype("<f4")
+        .view(np.uint8)
+        .ravel()
+    )
     field = types["sensor_msgs/msg/PointField"]
     fields = [field(name, 4 * index, 7, 1) for index, name in enumerate("xyz")]
-    header = _header(store, "camera_optical")
+    header = _header(store, "camera_optical", START + (index + 1) * 100_000_000)
     return types["sensor_msgs/msg/PointCloud2"](header, 1, x.size, fields, False, 12, 12 * x.size, data, True)
 
 
@@ -65,5 +71,6 @@ def _static_transforms(store: Any) -> Any:
     return types["tf2_msgs/msg/TFMessage"](chain)
 
 
-def _header(store: Any, frame: str) -> Any:
-    return store.types["std_msgs/msg/Header"](store.types["builtin_interfaces/msg/Time"](0, 0), frame)
+def _header(store: Any, frame: str, stamp: int = 0) -> Any:
+    time = store.types["builtin_interfaces/msg/Time"](stamp // 10**9, stamp % 10**9)
+    return store.types["std_msgs/msg/Header"](time, frame)

@@ -70,7 +70,7 @@ def process(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
             try:
-                child.wait(5)
+                child.wait(20)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
@@ -83,6 +83,7 @@ class Client:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
+        self.context_domain = domain_id
         self.context = rclpy.context.Context()
         rclpy.init(context=self.context, domain_id=domain_id)
         self.node = rclpy.create_node("client", context=self.context)
@@ -124,7 +125,7 @@ class Client:
     def reports(self) -> list[dict[str, Any]]:
         return [json.loads(message.data) for message in self.heard["/maskdex/report"]]
 
-    def spin_until(self, condition: Callable[[], Any], timeout: float = 10.0, what: str = "") -> Any:
+    def spin_until(self, condition: Callable[[], Any], timeout: float = 40.0, what: str = "") -> Any:
         deadline = time.monotonic() + timeout
         while True:
             value = condition()
@@ -142,20 +143,20 @@ class Client:
         counts = {topic: len(messages) for topic, messages in self.heard.items()}
         return f"{counts}, last reports {self.reports()[-3:]}"
 
-    def call(self, kind: type, name: str, request: Any, timeout: float = 15.0) -> Any:
+    def call(self, kind: type, name: str, request: Any, timeout: float = 60.0) -> Any:
         return self.wait(self.call_async(kind, name, request), timeout, name)
 
     def call_async(self, kind: type, name: str, request: Any) -> Any:
         client = self._clients.get(name) or self.node.create_client(kind, name)
         self._clients[name] = client
-        self.spin_until(client.service_is_ready, 15.0, f"service {name}")
+        self.spin_until(client.service_is_ready, 60.0, f"service {name}")
         return client.call_async(request)
 
-    def wait(self, future: Any, timeout: float = 15.0, what: str = "answer") -> Any:
+    def wait(self, future: Any, timeout: float = 60.0, what: str = "answer") -> Any:
         self.spin_until(future.done, timeout, what)
         return future.result()
 
-    def trigger(self, name: str, timeout: float = 15.0) -> Any:
+    def trigger(self, name: str, timeout: float = 60.0) -> Any:
         return self.wait(self.trigger_async(name), timeout, name)
 
     def trigger_async(self, name: str) -> Any:
@@ -163,7 +164,7 @@ class Client:
 
         return self.call_async(Trigger, f"/maskdex/{name}", Trigger.Request())
 
-    def change_state(self, label: str, timeout: float = 15.0) -> bool:
+    def change_state(self, label: str, timeout: float = 60.0) -> bool:
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
@@ -209,7 +210,7 @@ class Client:
 
         self.publish(JointState(name=list(positions), position=list(positions.values())), "/joint_states")
 
-    def next_report(self, act: Callable[[], Any], timeout: float = 10.0) -> dict[str, Any]:
+    def next_report(self, act: Callable[[], Any], timeout: float = 40.0) -> dict[str, Any]:
         """Do something and return the first report that comes after it."""
         before = len(self.heard["/maskdex/report"])
         act()

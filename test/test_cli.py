@@ -19,6 +19,7 @@ from maskdex_core.cli.plan import Plan, pose_matrix
 from maskdex_core.errors import PlanRejected, UsageError
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.planner import PlannerConfig
+from maskdex_core.planning.saved import SavedPlan
 
 COMMANDS = ("plan", "sample", "edit", "replay", "demo", "data", "train", "bench")
 REPORT_KEYS = {"status", "reason", "text", "object", "grasp", "candidates", "target_hand", "trajectory"}
@@ -103,6 +104,7 @@ def test_plan_prints_json_and_leaves_the_same_report(tmp_path: Path):
     assert report["trajectory"] == json.loads((tmp_path / "trajectory.json").read_text())
     assert (tmp_path / "plan.png").stat().st_size > 20_000
     assert (tmp_path / "object.ply").read_bytes().startswith(b"ply")
+    assert len(SavedPlan.load(tmp_path).palm_poses) == len(report["candidates"])
     again = run("plan", "--cloud", DEMO_BAG, "--seed", "3")
     assert json.loads(again.out)["grasp"] == report["grasp"]
     # Progress goes to the person, stage by stage.

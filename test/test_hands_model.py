@@ -1,9 +1,8 @@
-"""The hands: kinematics and limits of the fact tables, points on the skin, wrong descriptions named."""
+"""Hand models: fingertips, points on the skin, spheres; wrong descriptions named. Facts: test_hands_known.py."""
 
 import numpy as np
 import pytest
 import torch
-from robot_tables import table, walk
 
 from maskdex_core.errors import HandError
 from maskdex_core.hands import HandModel, known_hands
@@ -29,7 +28,6 @@ GOLDEN_TIPS = {
               [60.36, -13.282, 107.743], [60.36, -35.279, 99.512]],
     },
 }  # fmt: skip
-TABLES = {"shadow": ("shadow_menagerie", "rh_"), "freedom_v2": ("freedom_v2_right", "")}
 
 
 def _random_joints(hand, count, seed=0):
@@ -44,35 +42,6 @@ def test_fingertips_are_where_the_maker_says(name, fraction):
     joints = (hand.lower + fraction * (hand.upper - hand.lower))[None]
     tips = 1e3 * hand.tip_points(joints)[0].numpy()
     assert np.abs(tips - GOLDEN_TIPS[name][fraction]).max() < 0.1  # mm
-
-
-@pytest.mark.parametrize("name", HANDS)
-def test_kinematics_equal_the_fact_table(name):
-    hand = HandModel.load(name)
-    facts, prefix = table(TABLES[name][0]), TABLES[name][1]
-    joints = _random_joints(hand, 1000)
-    with torch.no_grad():
-        ours = hand.link_transforms(joints).double().numpy()
-    for row, angles in enumerate(joints.double().numpy()):
-        by_name = {prefix + joint: angle for joint, angle in zip(hand.joint_names, angles, strict=True)}
-        truth = walk(facts, hand.spec.root, by_name)
-        expected = np.stack([truth[link] for link in hand.link_names])
-        assert np.abs(ours[row, :, :3, 3] - expected[:, :3, 3]).max() < 1e-4, row
-        assert np.abs(ours[row, :, :3, :3] - expected[:, :3, :3]).max() < 1e-4, row
-
-
-@pytest.mark.parametrize("name", HANDS)
-def test_limits_equal_the_fact_table(name):
-    hand, facts = HandModel.load(name), table(TABLES[name][0])
-    limits = {j["name"]: (j["lower"], j["upper"]) for j in facts["joints"] if j["type"] != "fixed"}
-    for joint in hand.all_joint_names:
-        urdf = hand.urdf.joints[joint]
-        assert (urdf.lower, urdf.upper) == pytest.approx(limits[TABLES[name][1] + joint], abs=1e-6), joint
-    for end in (hand.lower, hand.upper):
-        everything = hand.expand_mimic(end[None])[0]
-        for joint, angle in zip(hand.all_joint_names, everything.tolist(), strict=True):
-            low, high = limits[TABLES[name][1] + joint]
-            assert low - 1e-5 <= angle <= high + 1e-5, joint
 
 
 def test_shadow_limits_without_the_tables():
@@ -159,23 +128,6 @@ def test_closing_turns_the_palmar_side_toward_the_palm():
     assert _mean_palmar_normal(hand, closed, "rh_ffdistal")[1] > 0.95  # by 180: it looks at the palm
 
 
-@pytest.mark.parametrize(
-    ("name", "flexion"),
-    [("shadow", ("THJ1", "FFJ1", "MFJ1", "RFJ1", "LFJ1")), ("freedom_v2", ("thumb_joint3", "index_joint"))],
-)
-def test_flexing_a_finger_moves_its_tip_to_its_palmar_side(name, flexion):
-    hand = HandModel.load(name)
-    joints = (0.7 * hand.lower + 0.3 * hand.upper)[None].double()
-    for finger, joint in zip(hand.finger_names, flexion, strict=False):
-        link = hand.link_index(hand.spec.tips[finger]["link"])
-        bent = joints.clone()
-        bent[0, hand.joint_names.index(joint)] += 1e-3
-        row = hand.finger_names.index(finger)
-        way = torch.nn.functional.normalize((hand.tip_points(bent) - hand.tip_points(joints))[0, row], dim=0)
-        palmar = hand.link_transforms(joints)[0, link, :3, :3] @ hand.link_palmar[link].double()
-        assert way @ palmar > 0.9, finger
-
-
 @pytest.mark.parametrize("name", HANDS)
 def test_spheres_lie_inside_the_shapes(name):
     hand = HandModel.load(name)
@@ -242,6 +194,23 @@ def test_unknown_hand_lists_the_known_ones():
         ({"root: hand_base": "root: palm"}, "root link is 'hand_base', the hand's YAML says 'palm'"),
         ({"controller:": "controler:"}, "key 'controler' is unknown; known: .*controller"),
         ({"urdf: urdf/freedom_v2.urdf": "urdf: urdf/absent.urdf"}, "urdf/absent.urdf' was not found"),
+        ({"jerk: 100.0": "couplings: {index_pip: {joint: index_joint, multiplier: 1}}"},
+         "couplings: joint 'index_pip' is unknown; known: .*index_dip"),
+        ({"jerk: 100.0": "couplings: {ring_joint: {joint: indx_joint, multiplier: 1}}"},
+         "couplings: joint 'indx_joint' is unknown; known: .*index_joint"),
+        ({"jerk: 100.0": "couplings: {ring_joint: {joint: middle_joint}}"},
+         "coupling of ring_joint is .*; expected a joint and a multiplier, not 0"),
+        ({"jerk: 100.0": "couplings: {ring_dip: {joint: middle_joint, multiplier: 1}}"},
+         "joint 'ring_dip' is coupled, and mimics 'ring_joint' already"),
+        ({"jerk: 100.0": "couplings: {ring_joint: {joint: index_dip, multiplier: 1}}"},
+         "joint 'ring_joint' mimics 'index_dip', which is not driven"),
+        ({"jerk: 100.0": "missing: {pinky: ring}"}, "missing: finger 'pinky' is unknown; known: index, little"),
+        ({"jerk: 100.0": "missing: {little: ring}"}, "finger 'little' has a tip, so that it is not missing"),
+        ({"stiffness: 5.0": "stiffness: 0"}, "stiffness is 0.0; expected a number above 0"),
+        ({"mount: {xyz: [0, 0, 0], rpy: [0, 0, 0]}": "mount: {xyz: [0, 0, -0.05], rpy: [0, 0, 0]}"},
+         r"mount xyz \[0, 0, -0.05\].* collides: link 'hand_base' stands 50 mm inside the arm's flange; at most 2"),
+        ({"mount: {xyz: [0, 0, 0], rpy: [0, 0, 0]}": "mount: {xyz: [0, 0, 0], rpy: [3.14159, 0, 0]}"},
+         "collides: link 'f_link3_1' stands 139 mm inside"),
     ],
 )  # fmt: skip
 def test_wrong_yaml_is_named(tmp_path, edit, message):
@@ -272,6 +241,10 @@ def test_wrong_yaml_is_named(tmp_path, edit, message):
         ),
         ({PALM_SHAPE: PALM_SHAPE.replace("0.055", "up")}, "link 'p_link1': origin xyz is '.* up'; expected 3 finite"),
         ({"</robot>": ""}, "not valid XML"),
+        (
+            {'<parent link="f_link5_1"/>': '<parent link="f_link5_3"/>'},
+            "link 'f_link5_2' does not hang on 'hand_base'; its joints run in a cycle",
+        ),
         ({PALM_SHAPE: ""}, "contact link 'p_link1' has no collision shape"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskdex_core.data.tasks import TaskRule, load_tasks
-from maskdex_core.metrics.requests import Request, requests_for, spoken_name
+from maskdex_core.metrics.requests import Request, requests_for
 
 
 @pytest.mark.parametrize("family", sorted(load_tasks().families))
@@ -35,8 +35,3 @@ def test_an_unknown_family_is_asked_for_by_its_name():
 def test_agreement_is_most_contacts_on_the_part_and_none_on_what_stays_free(parts, agrees):
     request = Request("use it", "use", TaskRule(touch=("handle",), free=("blade",)))
     assert request.agrees(parts) is agrees
-
-
-def test_names_are_spoken_without_their_source_and_number():
-    assert spoken_name("ycb_sim/006_mustard_bottle") == "mustard bottle"
-    assert spoken_name("object_sim/cup") == "cup"

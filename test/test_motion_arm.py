@@ -167,7 +167,7 @@ def test_flat_urdf_is_the_xacros_expansion() -> None:
 
 
 def test_arm_with_hand_is_one_tree_with_the_hand_on_the_flange() -> None:
-    root = _expanded("xarm7_freedom_v2.urdf.xacro")
+    root = _expanded("xarm7_with_hand.urdf.xacro")
     links = [link.get("name") for link in root.findall("link")]
     parents = {j.find("child").get("link"): j.find("parent").get("link") for j in root.findall("joint")}
     assert len(set(links)) == len(links)

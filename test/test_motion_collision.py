@@ -9,7 +9,7 @@ from motion_scene import hand_spheres
 from maskdex_core.errors import RobotError
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.collision import FAR, CollisionModel, HandSpheres, World, segment_distance
-from maskdex_core.motion.contact_rules import collision_reasons
+from maskdex_core.motion.contact_rules import are_free, collision_reasons, hand_reasons
 
 NO_HAND = np.zeros((1, 0))
 
@@ -55,7 +55,7 @@ def test_an_arm_folded_on_itself_collides(arm: Arm) -> None:
     folded = np.array([[0.0, 2.0, np.pi, -0.19, 0.0, -1.6, 0.0]])
     model = CollisionModel(arm, World(table_height=None))
     clearance = model.arm_self(model.pose(folded, NO_HAND))
-    distance, pair, _ = clearance.worst()
+    distance, pair = clearance.distance[0], clearance.labels[clearance.pair[0]]
     assert distance < 0.0 and "link" in pair
     # the same by brute force over points on the two capsules' axes
     first, second = pair.split(" and ")
@@ -130,7 +130,7 @@ def test_hand_spheres_follow_the_hands_joints(arm: Arm) -> None:
     [
         ("transit", 0.005, True),
         ("transit", 0.02, False),
-        ("approach", -0.004, False),  # one configuration: the approach's own end
+        ("approach", -0.003, False),  # one configuration: the approach's own end
         ("close", -0.01, False),
         ("lift", -0.01, False),
     ],
@@ -144,6 +144,31 @@ def test_the_hand_may_touch_the_object_only_when_grasping(arm: Arm, phase: str, 
     assert bool(reasons) is refused
     if refused:
         assert reasons[0].startswith("object collision: hand and object are 5.0 mm apart in transit")
+
+
+def test_the_hand_does_not_ram_the_object_at_the_end_of_the_approach(arm: Arm) -> None:
+    hand = HandSpheres.rigid(np.array([[0.0, 0.0, 0.2]]), np.array([0.02]))
+    inside = (arm.forward(arm.home[None])[0] @ [0.0, 0.0, 0.2 + 0.02 - 0.006, 1.0])[:3]
+    model = CollisionModel(arm, World(inside[None], hand=hand))
+    reasons = collision_reasons(model, arm.home[None], np.zeros((1, 7)), np.array(["approach"], dtype=object))
+    assert reasons == ["object collision: hand and object are -6.0 mm apart in approach; at least -4 mm needed"]
+
+
+def test_the_hand_alone_is_judged_as_on_the_arm(arm: Arm) -> None:
+    """What the hand hits is the same whether the arm is posed with it or not."""
+    model = CollisionModel(arm, World(np.array([[0.32, 0.0, 0.27]]), 0.2, hand_spheres(), np.array([[0.35, 0.1, 0.3]])))
+    rng = np.random.default_rng(3)
+    seen = set()
+    for arm_positions in arm.home + rng.normal(0.0, 0.2, (30, 1, 7)):
+        for phase in ("transit", "approach", "lift"):
+            phases, hand = np.array([phase], dtype=object), np.zeros((1, 7))
+            alone = hand_reasons(model, arm.forward(arm_positions), hand, phases)
+            whole = collision_reasons(model, arm_positions, hand, phases)
+            assert set(alone) <= set(whole)
+            assert not [reason for reason in set(whole) - set(alone) if "hand and" in reason and "link" not in reason]
+            assert are_free(model, arm_positions, hand, phases)[0] == (not whole)
+            seen.update(reason.split(":")[0] for reason in alone)
+    assert {"table collision", "object collision"} <= seen
 
 
 def test_object_points_that_are_not_finite_are_refused() -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from motion_scene import HAND_NAMES, home_state, object_points, top_down
+from motion_scene import HAND_NAMES, home_state, top_down
 
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
@@ -53,6 +53,24 @@ def test_equal_poses_in_one_call_stand_equally(hand: HandModel) -> None:
     assert np.abs(centers[0] - centers[1]).max() > 0.01
 
 
+def test_fingers_meet_where_their_skins_do(hand: HandModel) -> None:
+    """The reported depth of finger pairs against the distance of their skins, in random poses."""
+    limits, model = hand_limits(hand), CollisionModel(Arm.load("xarm7"), World(hand=hand_spheres(hand)))
+    poses = np.random.default_rng(4).uniform(limits.lower, limits.upper, (40, 7))
+    found = model.fingers(poses)
+    met = 0
+    for pose, distance, pair in zip(poses, found.distance, found.pair, strict=True):
+        names = found.labels[pair].split(" and ")
+        first, second = (hand.surface_part == hand.part_names.index(name) for name in names)
+        skin = hand.surface_points(torch.tensor(pose[None], dtype=torch.float32))[0]
+        apart = float(torch.cdist(skin[first], skin[second]).min())
+        # skin points are some 3 mm apart; overlapping skins are near each other too
+        assert apart >= distance - 0.002
+        assert distance > 0.0 or apart < 0.006
+        met += distance < 0.0
+    assert 0 < met < 40
+
+
 def test_home_with_the_hand_is_free(hand: HandModel) -> None:
     arm = Arm.load("xarm7")
     model = CollisionModel(arm, World(hand=hand_spheres(hand)))
@@ -63,9 +81,7 @@ def test_home_with_the_hand_is_free(hand: HandModel) -> None:
 
 def test_a_plan_with_the_real_hand_passes_the_verdict(hand: HandModel) -> None:
     arm, limits = Arm.load("xarm7"), hand_limits(hand)
-    # the block stands beside the fingers: this is about motion, not about the grasp
-    block = object_points(np.add(CENTRE, [0.2, 0.0]))
-    world = World(block, 0.0, hand_spheres(hand))
+    world = World(table_height=0.0, hand=hand_spheres(hand))  # this is about motion, not about the grasp
     targets = top_down(CENTRE, height=0.09)
     bounded = {
         key: np.clip(getattr(targets, key), limits.lower, limits.upper)

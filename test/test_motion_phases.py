@@ -146,7 +146,8 @@ def _shifted(targets: MotionTargets, shift: list[float]) -> MotionTargets:
 @pytest.mark.parametrize(
     ("shift", "sentence"),
     [
-        ([1.0, 0.0, 0.0], "grasp pose at .* is out of reach"),
+        ([1.0, 0.0, 0.0], r"workspace: link_eef is at x = 1\.450 m, outside \[-0\.15, 0\.75\]"),
+        ([0.25, -0.45, 0.5], "grasp pose at .* is out of reach"),
         ([0.0, 0.0, -0.1], "table collision: hand and table"),
     ],
 )

@@ -3,65 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 
 import numpy as np
 import pytest
-from motion_scene import HAND_NAMES, hand_limits, home_state, object_points, top_down, world
+from judged_plan import CENTRE, arm, arm_with, changed, good, judge, rules, with_arm, with_hand
+from motion_scene import HAND_NAMES, hand_limits, home_state, object_points, world
 
-from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.collision import World
 from maskdex_core.motion.contact_rules import SafetySettings
-from maskdex_core.motion.phases import plan_motion
 from maskdex_core.motion.types import JointTrajectory, RobotState, RobotTrajectory, Verdict
-from maskdex_core.motion.verdict import check_trajectory
-
-CENTRE = np.array([0.45, 0.1])
-
-
-@cache
-def arm() -> Arm:
-    return Arm.load("xarm7")
-
-
-@cache
-def good() -> RobotTrajectory:
-    return plan_motion(arm(), hand_limits(), home_state(arm()), top_down(CENTRE), world(CENTRE), speed_scale=0.5)
-
-
-def judge(trajectory: RobotTrajectory, **changes: object) -> Verdict:
-    given = {
-        "arm": arm(),
-        "hand_limits": hand_limits(),
-        "start": home_state(arm()),
-        "world": world(CENTRE),
-        **changes,
-    }
-    return check_trajectory(trajectory, **given)
-
-
-def rules(verdict: Verdict) -> set[str]:
-    assert verdict.ok is (not verdict.reasons)
-    return {reason.split(":")[0] for reason in verdict.reasons}
-
-
-def arm_with(**limits: np.ndarray) -> Arm:
-    return dataclasses.replace(arm(), limits=dataclasses.replace(arm().limits, **limits))
-
-
-def with_arm(**arrays: object) -> RobotTrajectory:
-    return dataclasses.replace(good(), arm=dataclasses.replace(good().arm, **arrays))
-
-
-def with_hand(**arrays: object) -> RobotTrajectory:
-    return dataclasses.replace(good(), hand=dataclasses.replace(good().hand, **arrays))
-
-
-def changed(part: str, key: str, index: tuple[int, ...], value: float) -> RobotTrajectory:
-    motion = getattr(good(), part)
-    array = np.array(getattr(motion, key))
-    array[index] = value
-    return dataclasses.replace(good(), **{part: dataclasses.replace(motion, **{key: array})})
 
 
 def test_the_planned_trajectory_passes() -> None:
@@ -126,6 +76,23 @@ def test_the_arm_stands_still_while_the_hand_closes() -> None:
     verdict = judge(dataclasses.replace(good(), phases=spans))
     assert rules(verdict) == {"phases"}
     assert "while the hand closes" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("missing", "sentence"), [("close", "lift without close"), ("approach", "close without app")])
+def test_nothing_is_lifted_that_was_not_grasped(missing: str, sentence: str) -> None:
+    spans = dict(good().phases)
+    _, end = spans.pop(missing)
+    before = {"close": "approach", "approach": "transit"}[missing]
+    spans[before] = (spans[before][0], end)
+    verdict = judge(dataclasses.replace(good(), phases=spans))
+    assert rules(verdict) == {"phases"} and sentence in verdict.reasons[0]
+
+
+def test_nothing_is_lifted_from_afar() -> None:
+    """Under the name of a lift the hand may touch the object: it has to be there."""
+    away = dataclasses.replace(world(CENTRE), object_points=object_points(CENTRE + np.array([0.0, 0.3])))
+    verdict = judge(good(), world=away)
+    assert rules(verdict) == {"phases"} and "the lift begins with the hand 20 mm or more" in verdict.reasons[0]
 
 
 def test_the_start_is_where_the_robot_stands() -> None:
@@ -254,74 +221,3 @@ def test_position() -> None:
     verdict = judge(good(), arm=arm_with(upper=upper))
     assert rules(verdict) == {"position"}
     assert motion.joint_names[joint] in verdict.reasons[0]
-
-
-def test_workspace() -> None:
-    tip = arm().forward(good().arm.positions)[:, :3, 3]
-    box = np.array(arm().workspace)
-    box[1, 1] = tip[:, 1].max() - 0.01
-    verdict = judge(good(), arm=dataclasses.replace(arm(), workspace=box))
-    assert rules(verdict) == {"workspace"}
-    assert "link_eef is at y" in verdict.reasons[0]
-
-
-def test_table_collision() -> None:
-    raised = dataclasses.replace(world(CENTRE), table_height=0.08)
-    verdict = judge(good(), world=raised)
-    assert rules(verdict) == {"table collision"}
-    assert "hand and table" in verdict.reasons[0] and "mm needed" in verdict.reasons[0]
-
-
-def test_object_collision_in_transit() -> None:
-    middle = int(np.mean(good().phases["transit"]) / 0.02)
-    inside = arm().forward(good().arm.positions[middle][None])[0] @ [0.0, 0.0, 0.1, 1.0]
-    blocked = dataclasses.replace(
-        world(CENTRE), object_points=np.concatenate([object_points(CENTRE), inside[None, :3]])
-    )
-    verdict = judge(good(), world=blocked)
-    assert rules(verdict) == {"object collision"}
-    assert any("in transit" in reason for reason in verdict.reasons)
-
-
-def test_object_contact_needs_the_phases_to_be_named() -> None:
-    verdict = judge(dataclasses.replace(good(), phases={}), world=_tall())
-    assert rules(verdict) == {"object collision"}
-
-
-def _tall() -> World:
-    """An object that the palm reaches in the last 5 mm of the approach, and touches from there on."""
-    touch = np.array([[CENTRE[0], CENTRE[1], 0.07 + 0.16 - 0.05 - 0.03 + 0.005]])
-    return dataclasses.replace(world(CENTRE), object_points=np.concatenate([object_points(CENTRE), touch]))
-
-
-def test_object_contact_is_allowed_at_the_end_of_the_approach_only() -> None:
-    assert judge(good(), world=_tall()).ok
-    early = dataclasses.replace(
-        _tall(),
-        object_points=_tall().object_points + np.where(_tall().object_points[:, 2:] > 0.13, 0.02, 0.0),
-    )
-    verdict = judge(good(), world=early)
-    assert rules(verdict) == {"object collision"}
-    assert all("in approach" in reason for reason in verdict.reasons)
-
-
-def test_obstacle_collision_of_the_hand_and_of_the_arm() -> None:
-    middle = good().arm.positions[int(np.mean(good().phases["transit"]) / 0.02)]
-    at_hand = arm().forward(middle[None])[0] @ [0.0, 0.0, 0.1, 1.0]
-    at_elbow = arm().link_transforms(middle[None])[0, 4, :3, 3]
-    for place in (at_hand[:3], at_elbow):
-        verdict = judge(good(), world=dataclasses.replace(world(CENTRE), obstacle_points=place[None]))
-        assert rules(verdict) == {"obstacle collision"}
-    far = np.array([[0.2, -0.6, 0.3]])
-    assert judge(good(), world=dataclasses.replace(world(CENTRE), obstacle_points=far)).ok
-
-
-def test_self_collision() -> None:
-    wide = SafetySettings(self_clearance=1.0)
-    assert rules(judge(good(), settings=wide)) == {"self collision"}
-
-
-def test_arguments_are_left_as_they_were() -> None:
-    before = good().to_dict()
-    judge(good())
-    assert good().to_dict() == before

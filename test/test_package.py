@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import runpy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -12,6 +14,8 @@ import setuptools
 import maskdex_core
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MODULE = re.compile(r"[a-z0-9_]+_msgs(\.(msg|srv|action))?")
+ROS_MODULES = {"rclpy", "tf2_ros_py", "launch", "launch_ros", "ament_index_python"}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,29 @@ def test_package_xml_is_what_colcon_needs(manifest):
     depends = [element.text for element in manifest.findall("exec_depend")]
     assert len(depends) == len(set(depends))
     assert {"rclpy", "sensor_msgs", "trajectory_msgs", "lifecycle_msgs"} <= set(depends)
+
+
+def _imported(folder: str) -> set[str]:
+    """Return the top-level packages that the Python files of a folder import, by statement or by name."""
+    found = set()
+    for path in (CHECKOUT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MODULE.fullmatch(node.value):
+                found.add(node.value.partition(".")[0])
+    return found
+
+
+def test_every_ros_package_in_the_code_is_depended_on(manifest):
+    depends = {element.text for element in manifest.findall("exec_depend")}
+    names = {"tf2_ros": "tf2_ros_py"}  # module → package
+    imported = {names.get(name, name) for name in _imported("maskdex_ros") | _imported("launch")}
+    ours = {name for name in imported if name.endswith(("_msgs", "_interfaces")) or name in ROS_MODULES}
+    assert len(ours) >= 10
+    assert ours <= depends
 
 
 def test_every_shipped_file_exists_and_nothing_is_forgotten(setup_arguments):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import trimesh
@@ -19,6 +21,8 @@ from perception_scenes import (
 
 from maskdex_core.perception.completion import ClosedGeometry, close_geometry, surface_points
 from maskdex_core.perception.files import load_cloud
+from maskdex_core.perception.outline import half_turned
+from maskdex_core.perception.range_view import RangeView
 from maskdex_core.perception.segment import segment
 
 
@@ -106,3 +110,12 @@ def test_real_points_lie_on_the_closed_surface(name: str):
     distance = close_geometry(scene).distance(scene.object_points)
     assert abs(np.median(distance)) < 0.0005
     assert np.quantile(np.abs(distance), 0.95) < 0.002
+
+
+def test_an_outlier_beside_few_points_does_not_stop_the_half_turn():
+    """The end of the outline then lies between two points that are centimetres apart."""
+    scene = segment(capture([placed(box()), table()], camera(35))[0])
+    cluster = scene.object_points[np.random.default_rng(0).permutation(len(scene.object_points))[:159]]
+    outlier = cluster[cluster[:, 1].argmax()] + np.float32([0, 0.1, 0])
+    few = dataclasses.replace(scene, object_points=np.concatenate((cluster, outlier[None])))
+    assert np.isfinite(half_turned(few, RangeView.of_scene(few))).all()

@@ -127,7 +127,7 @@ def test_a_goal_pulls(scene, disturbed, touching):
     def miss(pose):
         return pose.to_object(HAND.tip_points(pose.joints))[:, 4] - goal
 
-    def residuals(pose, motion):
+    def residuals(pose, motion, view):
         placed = pose.to_object(HAND.tip_points(pose.joints))[:, 4:5]
         axes = [motion.along(links[4:5], placed, axis.expand_as(placed)) for axis in torch.eye(3)]
         return Residuals(miss(pose) / 0.002, torch.cat(axes, 1) / 0.002)

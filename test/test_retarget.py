@@ -69,10 +69,10 @@ def test_nothing_penetrates(on_freedom):
 
 
 def test_touching_fingertips_go_where_the_shadows_were(on_freedom):
-    errors = torch.cat([case.made.tip_error[case.touch] for case in on_freedom.values()])
+    errors = torch.cat([case.made.contact_error[case.touch] for case in on_freedom.values()])
     assert torch.isfinite(errors).all()
     # m; five fingers round a thin stick are far worse than this, and have no bound here.
-    assert errors.median() < 0.006 and errors.quantile(0.75) < 0.016
+    assert errors.median() < 0.006 and errors.quantile(0.75) < 0.012
 
 
 def test_the_error_reported_is_the_error(on_freedom):
@@ -105,7 +105,7 @@ def test_repeats_exactly(on_freedom):
 
 def test_onto_the_same_hand_fingertips_stay():
     case = _retargeted("can", SHADOW)
-    assert case.made.tip_error[case.touch].max() < 0.006  # m
+    assert case.made.tip_error[case.touch].max() < 0.008 and case.made.contact_error[case.touch].max() < 0.003  # m
     assert case.made.penetration.item() < 0.001
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 from builtin_interfaces.msg import Time
-from fake_planner_node import FakeCandidate
 from geometry_msgs.msg import Transform, Vector3
 
 from maskdex_core.errors import CloudError, RobotError
@@ -27,8 +26,7 @@ from maskdex_ros.conversions import (
     transform_from_message,
     transform_from_parts,
 )
-from maskdex_ros.markers import ACCEPTED, grasp_poses, plan_markers
-from maskdex_ros.outputs.joint_trajectory import controller_message
+from maskdex_ros.outputs.controller_message import controller_message
 
 HALF = math.sqrt(0.5)
 
@@ -108,31 +106,3 @@ def test_a_trajectory_that_would_be_misread_is_refused(changes: dict, expected: 
 def test_json_is_strict_whatever_the_report_holds() -> None:
     report = {"a": np.float32(0.5), "b": np.array([1.0, np.nan]), "c": (1, math.inf), "d": {"e": np.int64(3)}}
     assert json.loads(json_text(report)) == {"a": 0.5, "b": [1.0, None], "c": [1, None], "d": {"e": 3}}
-
-
-def test_markers_show_every_candidate_with_its_reason_and_poses_only_the_safe_ones() -> None:
-    turned = transform_from_parts((0.5, 0.0, 0.2), (0.0, 0.0, HALF, HALF))
-    candidates = [
-        FakeCandidate(turned, 0.9, "ok", ""),
-        FakeCandidate(np.eye(4), 0.4, "rejected", "out of reach"),
-        FakeCandidate(np.eye(4), 0.3, "untried", ""),
-    ]
-    markers = plan_markers(candidates, {"tip": np.zeros((4, 3)), "palm": [1.0, 2.0, 3.0]}, "base", Time()).markers
-    assert markers[0].action == markers[0].DELETEALL
-    assert [marker.text for marker in markers if marker.ns == "verdicts"] == [
-        "1: 0.90",
-        "2: 0.40 rejected: out of reach",
-        "3: 0.30 untried",
-    ]
-    arrow = next(marker for marker in markers if marker.ns == "palms")
-    assert arrow.color.g == pytest.approx(ACCEPTED[1])
-    direction = transform_from_message(Transform(translation=Vector3(), rotation=arrow.pose.orientation)) @ [
-        1.0,
-        0.0,
-        0.0,
-        0.0,
-    ]
-    np.testing.assert_allclose(direction[:3], turned[:3, 2], atol=1e-9)  # the fingers' direction
-    assert len(next(marker for marker in markers if marker.ns == "hand").points) == 5
-    poses = grasp_poses(candidates, "base", Time())
-    assert [(pose.position.x, pose.position.z) for pose in poses.poses] == [(0.5, 0.2)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,40 +13,15 @@ pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'mask
 
 from fake_planner_node import ARM, HAND
 from ros_support import CAMERA_POSE, Client, cloud_message, node_command, process
+from running_node import HOME, active_node, diagnostic_values, last_problem, running_node, stages, trajectories
 
 from maskdex_ros.environment import free_domain_id, ros_environment
-
-HOME = dict.fromkeys((*ARM, *HAND), 0.1)
-
-
-@contextmanager
-def running_node(*parameters: str, remap: tuple[str, ...] = ()) -> Iterator[Client]:
-    """Start the node on a domain of its own; at the end it must leave SIGINT with 0."""
-    domain_id = free_domain_id()
-    # A busy machine must not make a joint state or a cloud old.
-    command = node_command(*parameters, "joint_state_max_age:=60.0", "max_cloud_age:=60.0")
-    command += [part for rule in remap for part in ("-r", rule)]
-    with process(command, ros_environment(domain_id)) as child:
-        client = Client(domain_id)
-        try:
-            client.listen_to_node()
-            yield client
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-            assert child.wait(10) == 0, child.stdout.read() if child.stdout else ""
-        finally:
-            client.close()
 
 
 @pytest.fixture
 def node() -> Iterator[Client]:
-    with running_node("autostart:=true", *CAMERA_POSE, "assume_home:=true") as client:
-        client.spin_until(lambda: client.state() == "active", what="the active state")
+    with active_node() as client:
         yield client
-
-
-def trajectories(client: Client) -> int:
-    return sum(len(client.heard[f"/{part}_controller/joint_trajectory"]) for part in ("arm", "hand"))
 
 
 def test_lifecycle_from_configure_to_shutdown() -> None:
@@ -66,7 +40,7 @@ def test_lifecycle_from_configure_to_shutdown() -> None:
         assert (report["status"], report["text"]) == ("ok", "pick up the mug")
         client.spin_until(lambda: client.heard["/maskdex/markers"] and client.heard["/maskdex/grasp_poses"])
         kinds = {marker.ns for marker in client.heard["/maskdex/markers"][0].markers}
-        assert {"palms", "verdicts", "hand"} <= kinds
+        assert {"hand", "approach", "ghosts", "reasons", "task"} <= kinds
         texts = [marker.text for marker in client.heard["/maskdex/markers"][0].markers if marker.text]
         assert any("palm below the table" in text for text in texts)
         assert len(client.heard["/maskdex/grasp_poses"][0].poses) == 1
@@ -88,7 +62,7 @@ def test_shutdown_transition_ends_the_process_with_0() -> None:
             client.listen_to_node()
             assert client.change_state("configure")
             assert client.change_state("shutdown")
-            assert child.wait(10) == 0
+            assert child.wait(40) == 0
         finally:
             client.close()
 
@@ -105,7 +79,7 @@ def test_a_signal_during_a_plan_ends_the_process_with_0(ending: signal.Signals) 
             client.say("slow work")
             client.spin_until(lambda: client.heard["/maskdex/stage"], what="a stage")
             child.send_signal(ending)
-            assert child.wait(10) == 0, child.stdout.read() if child.stdout else ""
+            assert child.wait(40) == 0, child.stdout.read() if child.stdout else ""
         finally:
             client.close()
 
@@ -131,6 +105,8 @@ def test_execute_sends_checked_trajectories_only_from_the_start_of_the_plan(node
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
     assert all(len(point.effort) == 0 for point in message.points)
     assert not np.any(message.points[-1].velocities)
+    assert "still moving" in node.trigger("execute").message
+    node.spin_until(lambda: "at rest" in stages(node), what="the end of the motion")
     assert "sent already" in node.trigger("execute").message
     assert trajectories(node) == 2
 
@@ -141,7 +117,7 @@ def test_execute_parameter_sends_without_being_asked_but_never_an_unsafe_traject
     node.stand_at(HOME)
     for text, expected in (("unsafe motion", "still moves"), ("blocked motion", "the arm would touch it")):
         assert node.next_report(lambda text=text: node.say(text))["status"] == "ok"
-        node.spin_until(lambda expected=expected: expected in _last_problem(node), what=expected)
+        node.spin_until(lambda expected=expected: expected in last_problem(node), what=expected)
         assert trajectories(node) == 0
     node.stand_at(HOME)
     node.next_report(lambda: node.say("pick up the mug"))
@@ -238,6 +214,15 @@ def test_a_text_waits_for_the_first_cloud_and_is_refused_without_one(node: Clien
     assert (report["status"], report["text"]) == ("ok", "pick up the cup")
 
 
+def test_a_newer_text_answers_the_one_that_waits_for_a_cloud(node: Client) -> None:
+    node.set_parameters(cloud_timeout=600.0)
+    node.say("pick up the cup")
+    report = node.next_report(lambda: node.say("pick up the mug"))
+    assert (report["text"], report["reason"]) == ("pick up the cup", "a newer text came before a cloud did")
+    report = node.next_report(lambda: node.publish(cloud_message(), "/points"))
+    assert (report["status"], report["text"]) == ("ok", "pick up the mug")
+
+
 def test_cancel_reaches_a_text_that_waits_for_a_cloud(node: Client) -> None:
     node.set_parameters(cloud_timeout=30.0)
     node.say("pick up the cup")
@@ -275,7 +260,9 @@ def test_a_base_frame_that_is_not_the_arms_is_refused_and_points_may_be_remapped
         assert client.change_state("configure")
         assert client.change_state("activate")
         client.publish(cloud_message(), "/camera/points")
-        client.spin_until(lambda: _values(client).get("publishers on points") == "1", what="the publisher counted")
+        client.spin_until(
+            lambda: diagnostic_values(client).get("publishers on points") == "1", what="the publisher counted"
+        )
 
 
 def test_missing_camera_pose_and_missing_joint_states_are_refused() -> None:
@@ -330,29 +317,3 @@ def test_a_bad_parameter_at_start_ends_the_process_with_one_sentence(parameter: 
         log = child.stdout.read() if child.stdout else ""
     assert expected in log
     assert "Traceback" not in log
-
-
-def test_diagnostics_count_reports_and_say_what_is_wrong(node: Client) -> None:
-    node.spin_until(lambda: _level(node) == ("maskdex", b"\x01"), what="a warning without clouds")
-    node.publish(cloud_message(), "/points")
-    node.next_report(lambda: node.say(""))
-    node.spin_until(lambda: "task text is empty" in node.heard["/diagnostics"][-1].status[0].message)
-    node.next_report(lambda: node.say("pick up the mug"))
-    node.spin_until(lambda: node.heard["/diagnostics"][-1].status[0].message == "ready")
-    values = _values(node)
-    assert (values["clouds received"], values["reports ok"], values["reports error"]) == ("1", "1", "1")
-
-
-def _values(node: Client) -> dict[str, str]:
-    heard = node.heard["/diagnostics"]
-    return {pair.key: pair.value for pair in heard[-1].status[0].values} if heard else {}
-
-
-def _last_problem(node: Client) -> str:
-    heard = node.heard["/diagnostics"]
-    return heard[-1].status[0].message if heard else ""
-
-
-def _level(node: Client) -> tuple[str, bytes] | None:
-    heard = node.heard["/diagnostics"]
-    return (heard[-1].status[0].hardware_id, heard[-1].status[0].level) if heard else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,13 @@ from beside import SCENES
 
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
-from ros_bags import write_bag
-from ros_support import CHECKOUT, FAKE_NODE
+from ros_bags import START, write_bag
+from ros_support import CHECKOUT, FAKE_NODE, process
 
 from maskdex_core.errors import TextError, UsageError
-from maskdex_ros.environment import ros_environment
-from maskdex_ros.replay import ReplayError, ReplayOptions, parse_arguments, replay, summary_lines
+from maskdex_ros.children import ChildError
+from maskdex_ros.environment import free_domain_id, ros_environment
+from maskdex_ros.replay import ReplayOptions, parse_arguments, replay, summary_lines
 
 FAKE = (str(FAKE_NODE),)
 
@@ -31,6 +34,7 @@ def test_replay_returns_and_keeps_the_report(tmp_path: Path, text: str, status: 
     options = ReplayOptions(out=tmp_path / "out", node_command=FAKE, timeout=20.0)
     report = replay(bag, options, lines.append)
     assert (report["status"], report["text"]) == (status, text)
+    report.pop("cloud", None)  # how old the cloud was is the node's to say, not the plan's
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     assert any(line.startswith("stage: ") for line in lines)
 
@@ -39,6 +43,36 @@ def test_a_text_on_the_command_line_replaces_the_one_in_the_bag(tmp_path: Path) 
     bag = write_bag(tmp_path / "bag", transform=False)
     options = ReplayOptions(text="hold the cup", node_command=FAKE, timeout=20.0)
     assert replay(bag, options)["text"] == "hold the cup"
+
+
+def test_the_same_bag_gives_the_same_plan_whatever_its_storage_and_pace(tmp_path: Path) -> None:
+    """The fake planner's plan depends on the very points and the seed; every cloud of the bag is another."""
+    drawn = set()
+    for storage, rate in (("mcap", 1.0), ("sqlite3", 20.0)):
+        bag = write_bag(tmp_path / storage, storage=storage, clouds=6)
+        report = replay(bag, ReplayOptions(node_command=FAKE, timeout=60.0, seed=3, rate=rate))
+        assert report["cloud"]["stamp_ns"] == START + 100_000_000  # the last one before the text
+        drawn.add(report["drawn"])
+    assert len(drawn) == 1
+
+
+def test_a_recording_of_a_replay_gives_the_same_plan_again(tmp_path: Path) -> None:
+    domain_id = free_domain_id()
+    record = [sys.executable, "-m", "maskdex_ros.record", "--out", str(tmp_path / "made" / "recording")]
+    bag = write_bag(tmp_path / "bag", clouds=6)
+    with process(record, ros_environment(domain_id)) as recorder:
+        assert recorder.stdout is not None
+        assert "recording 'maskdex'" in recorder.stdout.readline()
+        options = ReplayOptions(node_command=FAKE, timeout=60.0, domain_id=domain_id)  # a seed that nobody gave
+        first = replay(bag, dataclasses.replace(options, text="hold the cup"))
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(20) == 0
+        log = recorder.stdout.read()
+    assert "/maskdex/report" in log
+    again = replay(tmp_path / "made" / "recording", ReplayOptions(node_command=FAKE, timeout=60.0))
+    for key in ("drawn", "text", "seed"):
+        assert again[key] == first[key], key
+    assert again["cloud"]["stamp_ns"] == first["cloud"]["stamp_ns"]
 
 
 def test_real_captures_reach_the_planner_over_real_topics() -> None:
@@ -58,7 +92,7 @@ def test_a_node_that_cannot_load_is_reported_not_waited_for(tmp_path: Path) -> N
 
 def test_a_node_that_ends_early_and_one_that_is_slow_are_named(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", text="slow work")
-    with pytest.raises(ReplayError, match="the node ended with exit code 2"):
+    with pytest.raises(ChildError, match="the node ended with exit code 2"):
         replay(bag, ReplayOptions(node_command=("-c", "import sys; sys.exit(2)")))
     with pytest.raises(Exception, match="waited 1 s for a report"):
         replay(bag, ReplayOptions(node_command=FAKE, timeout=1.0))

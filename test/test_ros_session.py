@@ -15,9 +15,10 @@ import pytest
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 from fake_planner_node import ARM, HAND, FakePlanner
+from rclpy.task import Future
 from ros_support import cloud_message
 
-from maskdex_core.errors import MaskdexError
+from maskdex_core.errors import MaskdexError, RobotError
 from maskdex_core.motion.contact_rules import DEFAULT_SAFETY
 from maskdex_ros.inputs import Inputs
 from maskdex_ros.parameters import NodeParameters
@@ -95,6 +96,24 @@ NO_PLAN = "there is no plan to execute"
 def test_a_plan_is_executable_once(bench: Bench) -> None:
     assert bench.plan().ok
     assert bench.session.executable().arm.joint_names == ARM
+    assert "sent already" in bench.refusal()
+
+
+def test_a_plan_that_did_not_start_may_be_tried_again_and_one_that_did_may_not(bench: Bench) -> None:
+    bench.plan()
+
+    def unsent(_: Any) -> Future:
+        raise RobotError("no such action server")
+
+    with pytest.raises(RobotError, match="no such action server"):
+        bench.session.execute(unsent)
+    answer: Future[str] = Future()
+    assert bench.session.execute(lambda trajectory: answer) is answer
+    assert "sent already" in bench.refusal()
+    answer.set_result("the controller rejected the goal")
+    accepted: Future[str] = Future()
+    bench.session.execute(lambda trajectory: accepted)
+    accepted.set_result("")
     assert "sent already" in bench.refusal()
 
 

@@ -11,6 +11,7 @@ import tyro
 
 from maskdex_core import __version__
 from maskdex_core.cli.bench import Bench
+from maskdex_core.cli.bench_retarget import BenchRetarget
 from maskdex_core.cli.common import Command, say
 from maskdex_core.cli.data_build import Build
 from maskdex_core.cli.data_import import Import
@@ -20,8 +21,13 @@ from maskdex_core.cli.data_view import View
 from maskdex_core.cli.evaluate import Evaluate
 from maskdex_core.cli.grasps import Edit, Sample
 from maskdex_core.cli.plan import Plan
-from maskdex_core.cli.replay import Demo, Replay
-from maskdex_core.cli.train import Tokenizer, Transformer
+from maskdex_core.cli.record import Record
+from maskdex_core.cli.replay import Replay
+from maskdex_core.cli.ros_env import RosEnv
+from maskdex_core.cli.sim import Demo, Sim
+from maskdex_core.cli.soak import Soak
+from maskdex_core.cli.train import Completion, Judge, Tokenizer, Transformer
+from maskdex_core.cli.view import ViewPlan
 from maskdex_core.errors import MaskdexError
 
 subcommand = tyro.conf.subcommand
@@ -42,9 +48,13 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train one stage of the grasp model; both stages share --out."""
+    """Train one stage of the grasp model (both share --out), or the completion of unseen sides."""
 
-    command: Annotated[Tokenizer, subcommand("tokenizer")] | Annotated[Transformer, subcommand("transformer")]
+    command: (
+        Annotated[Tokenizer, subcommand("tokenizer")]
+        | Annotated[Transformer, subcommand("transformer")]
+        | Annotated[Completion, Judge, subcommand("completion")]
+    )
 
 
 AnyCommand = (
@@ -52,11 +62,17 @@ AnyCommand = (
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Edit, subcommand("edit")]
     | Annotated[Replay, subcommand("replay")]
+    | Annotated[Record, subcommand("record")]
+    | Annotated[Sim, subcommand("sim")]
     | Annotated[Demo, subcommand("demo")]
+    | Annotated[RosEnv, subcommand("ros-env")]
+    | Annotated[ViewPlan, subcommand("view")]
     | Annotated[Data, subcommand("data")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Bench, subcommand("bench")]
+    | Annotated[BenchRetarget, subcommand("bench-retarget")]
+    | Annotated[Soak, subcommand("soak")]
 )
 DESCRIPTION = (
     "Part-aware dexterous grasps from a point cloud and a sentence, as checked robot trajectories. "

@@ -8,53 +8,73 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from maskdex_core.cli.common import TorchCommand, check_seed, print_json, say
-from maskdex_core.errors import UsageError
+from maskdex_core.cli.common import TorchCommand, check_seed
+from maskdex_core.cli.evaluate_grasps import GraspOptions, evaluate_grasps
+from maskdex_core.cli.evaluate_lift import LiftOptions, evaluate_lift
+from maskdex_core.errors import UsageError, unknown_choice
 
-MAX_OBJECTS = 10_000
-MAX_SAMPLES = 256
+DEFAULT_OBJECTS, MAX_OBJECTS = 20, 10_000
+MAX_SAMPLES, MAX_TEXTS = 256, 11
+OBSERVATIONS = ("full", "noisy", "view")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(TorchCommand):
-    """FC6 on objects of a split: raw, refined, top-ranked, and without the network. Full clouds."""
+    """Grasps on objects of a split or a folder: raw, refined, top-ranked, and without the network.
+
+    With --lift: the whole path instead, from a rendered cloud to an object held in the air."""
 
     data: Annotated[Path, arg(metavar="DIR")] = Path("data/shadow")
     """Dataset whose procedural objects are grasped."""
     split: str = "unseen_instance"
     """Split of the dataset."""
+    observation: str = "full"
+    """What is shown of an object: full, noisy (both all round), or view (one noisy depth image)."""
+    texts: int = 1
+    """Requests an object."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
     """Grasp model; the shipped one by default."""
     samples: int = 16
     """Grasps an object and text."""
-    limit: int = 20
-    """Objects."""
+    limit: int | None = None
+    """Objects; 20 by default, and all of --objects."""
     seed: int = 0
     """Of objects, texts and samples."""
     json: bool = False
     """Print JSON."""
+    lift: bool = False
+    """Plan, move and lift in a simulated world, on objects of the unseen splits or of --objects."""
+    objects: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of meshes with an index.json, instead of the split."""
+    hand: str = "freedom_v2"
+    """With --lift: target hand."""
+    out: Annotated[Path | None, arg(metavar="FILE.json")] = None
+    """Where the table and the trials go."""
+
+    def _bounds(self, limit: int) -> tuple[tuple[str, int, int], ...]:
+        return ("limit", limit, MAX_OBJECTS), ("samples", self.samples, MAX_SAMPLES), ("texts", self.texts, MAX_TEXTS)
 
     def run(self) -> int:
         """Grasp every object once, test in physics, print rates."""
         check_seed(self.seed)
-        for option, value, most in (("limit", self.limit, MAX_OBJECTS), ("samples", self.samples, MAX_SAMPLES)):
+        if self.observation not in OBSERVATIONS:
+            raise UsageError(unknown_choice("--observation", self.observation, OBSERVATIONS))
+        limit = DEFAULT_OBJECTS if self.limit is None else self.limit
+        for option, value, most in self._bounds(limit):
             if not 1 <= value <= most:
                 raise UsageError(f"--{option} {value} is out of range; expected 1 to {most}")
         self.set_threads()
-        from maskdex_core.data.dataset import GraspDataset
-        from maskdex_core.grasp.model import GraspModel
-        from maskdex_core.metrics.success import evaluate_success, summary
-
-        data, model = GraspDataset.load(self.data), GraspModel.load(self.checkpoint)
-        outcomes = []
-        for outcome in evaluate_success(model, data, self.split, self.samples, self.limit, self.seed):
-            outcomes.append(outcome)
-            say(f"{outcome.name}: “{outcome.text}” {'held' if outcome.top1 else 'lost'}")
-        rates = summary(outcomes)
-        if self.json:
-            content = {name: dataclasses.asdict(rate) for name, rate in rates.items()}
-            print_json({"split": self.split, "protocol": "FC6, full cloud", "samples": self.samples, **content})
-            return 0
-        for name, rate in rates.items():
-            print(f"{name:28s} {rate}")
-        return 0
+        if self.lift:
+            most = self.limit if self.objects else limit
+            return evaluate_lift(
+                LiftOptions(
+                    self.data, self.objects, self.hand, self.checkpoint, self.samples, most, self.seed, self.out,
+                    self.json,
+                )
+            )  # fmt: skip
+        return evaluate_grasps(
+            GraspOptions(
+                self.data, self.split, self.objects, self.observation, self.checkpoint, self.samples, self.texts,
+                limit, self.seed, self.out, self.json,
+            )
+        )  # fmt: skip

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskdex_core.cli.common import print_json, say
+from maskdex_core.cli.common import output_file, print_json, say
 
 if TYPE_CHECKING:
-    from maskdex_core.metrics.evaluation import Subject
+    from maskdex_core.metrics.subjects import Subject
     from maskdex_core.metrics.success import ObjectTrial
 
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
-    "`samples` by the judge of holding, by the full protocols; baseline: antipodal starts, same refinement and ranking, "
-    "at least the same time"
+    "`samples` by the judge of holding, by the full protocols; baseline: antipodal starts, same refinement and "
+    "ranking, at least the same time"
 )
 
 
@@ -44,6 +44,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
     Raises:
         MaskdexError: on unusable data, objects or checkpoint.
     """
+    out = None if options.out is None else output_file(options.out, ".json")
     from maskdex_core.grasp.model import GraspModel
     from maskdex_core.metrics.evaluation import evaluate, summary
 
@@ -61,9 +62,8 @@ def evaluate_grasps(options: GraspOptions) -> int:
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
         **table, "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if out is not None:
+        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if options.json:
         print_json(content)
         return 0
@@ -74,7 +74,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
 
 def _subjects(options: GraspOptions) -> tuple[list[Subject], str]:
     from maskdex_core.data.dataset import GraspDataset
-    from maskdex_core.metrics.evaluation import folder_subjects, split_subjects
+    from maskdex_core.metrics.subjects import folder_subjects, split_subjects
 
     if options.objects is not None:
         return folder_subjects(options.objects), "folder"

@@ -33,7 +33,7 @@ class Plan(TorchCommand):
     arm: str = "xarm7"
     """Arm, by name or by the path of its YAML."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder for report.json, trajectory.json, plan.png and object.ply."""
+    """Folder for report.json, trajectory.json, scene.npz, plan.png and object.ply."""
     seed: Annotated[int | None, arg(metavar="N")] = None
     """Makes the plan repeatable."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None

@@ -1,5 +1,6 @@
-"""`maskdex train tokenizer` and `maskdex train transformer`, alone or as one of torchrun's processes.
+"""`maskdex train tokenizer`, `transformer`, `judge` and `completion`.
 
+The first two also run as one of torchrun's processes:
 torchrun --nproc-per-node 2 --no-python maskdex train tokenizer --data DIR --out DIR
 """
 
@@ -34,8 +35,7 @@ class _Stage(TorchCommand):
 
     def _prepare(self) -> Callable[[str], None]:
         """Check the options, join the other processes, and return what tells the person: the first one does."""
-        if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
-            raise UsageError(f"--minutes {self.minutes} is out of range; expected a number above 0")
+        _check_minutes(self.minutes)
         self.set_threads()
         from maskdex_core import distributed
         from maskdex_core.data.dataset import GraspDataset
@@ -88,3 +88,71 @@ class Transformer(_Stage):
         folder = train_transformer(self.data, self.config, self.out, self.resume, self.minutes, self.device)
         tell(f"checkpoint in {folder}")
         return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judge(TorchCommand):
+    """After both stages: what tells grasps that hold, from tests in simulation. Leaves OUT/hold_judge.safetensors."""
+
+    data: Annotated[Path, arg(metavar="DIR")]
+    """Dataset folder; the training split's procedural objects are grasped."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder of the experiment."""
+    checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Grasp model; the shipped one by default."""
+    objects: Annotated[int, arg(metavar="N")] = 150
+    """Objects, each shown whole and from two sides."""
+    samples: Annotated[int, arg(metavar="K")] = 12
+    """Grasps a showing."""
+
+    def run(self) -> int:
+        """Grasp, test, fit."""
+        for option, value in (("objects", self.objects), ("samples", self.samples)):
+            if value < 1:
+                raise UsageError(f"--{option} {value} is below 1")
+        self.set_threads()
+        output_folder(self.out)
+        log_to_stderr()
+        from maskdex_core.data.dataset import GraspDataset
+        from maskdex_core.grasp.model import GraspModel
+        from maskdex_core.training.judge_stage import train_judge
+
+        model, data = GraspModel.load(self.checkpoint), GraspDataset.load(self.data)
+        path = self.out / "hold_judge.safetensors"
+        for name, value in train_judge(model, data, path, self.objects, self.samples).items():
+            say(f"{name} {value:.3f}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion(TorchCommand):
+    """The unseen side: distance field from one view. Leaves views, state, log and weights in OUT."""
+
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder of the run; views already there are used again."""
+    meshes: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of real meshes with an index.json; its training split is learned from too."""
+    objects: Annotated[int, arg(metavar="N")] = 400
+    """Procedural objects to make views of."""
+    minutes: Annotated[float | None, arg(metavar="M")] = None
+    """Time limit of the training, the making of views not counted."""
+    resume: bool = False
+    """Go on from the saved state, exactly, if there is one."""
+
+    def run(self) -> int:
+        """Make views and train on them."""
+        _check_minutes(self.minutes)
+        if self.objects < 1:
+            raise UsageError(f"--objects {self.objects} is below 1")
+        self.set_threads()
+        output_folder(self.out)
+        log_to_stderr()
+        from maskdex_core.training.completion_stage import train_completion
+
+        say(f"weights in {train_completion(self.out, self.meshes, self.resume, self.minutes, self.objects)}")
+        return 0
+
+
+def _check_minutes(minutes: float | None) -> None:
+    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
+        raise UsageError(f"--minutes {minutes} is out of range; expected a number above 0")

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskdex_core.errors import HandError, UrdfError
+from maskdex_core.errors import HandError, UrdfError, unknown_choice
+from maskdex_core.hands.kinematics import KinematicTree
+from maskdex_core.hands.mount import check_mount
 from maskdex_core.hands.spec import PART_NAMES, HandSpec, load_spec
 from maskdex_core.hands.surface import sample_hand_surface
 from maskdex_core.primitives import Primitive
 from maskdex_core.urdf import Urdf, pose_matrix, read_urdf
+
+BOX_EDGE = 0.3  # of a sphere's radius; an edge sticks out by 0.41, a corner by 0.73, a face not at all
 
 
 class HandModel:
@@ -30,7 +34,8 @@ class HandModel:
         part_names: palm and the fingers this hand has, in the canonical order.
         joint_part: (J,) part index of each driven joint.
         sphere_*: inner spheres of the collision shapes: link (S,), center (S, 3) m in the link's
-            frame, radius (S,) m, part (S,), palmar (S, 3) unit vector in the link's frame.
+            frame, radius (S,) m, part (S,), palmar (S, 3) unit vector in the link's frame; edge (S,) m that a
+            box's edges stick out of its spheres, on the whole.
         surface_*: N points on the skin: link (N,), point (N, 3), normal (N, 3), part (N,),
             palmar (N,) bool.
     """
@@ -39,10 +44,11 @@ class HandModel:
 
     def __init__(self, spec: HandSpec, urdf: Urdf) -> None:
         self.spec, self.urdf, self.name = spec, urdf, spec.name
-        self._chain = _build_chain(urdf, spec.root)
-        self.all_joint_names: tuple[str, ...] = tuple(self._chain.get_joint_parameter_names())
-        self.joint_names = tuple(n for n in self.all_joint_names if urdf.joints[n].mimic is None)
-        self.link_names: tuple[str, ...] = tuple(n for n in urdf.links if n in set(self._chain.get_link_names()))
+        self._tree = _build_tree(urdf, spec)
+        self.all_joint_names = self._tree.joint_names
+        self.link_names = self._tree.link_names
+        self._follows = _followers(spec, urdf, self.all_joint_names)
+        self.joint_names = tuple(n for n in self.all_joint_names if n not in self._follows)
         self._link_index = {name: index for index, name in enumerate(self.link_names)}
         self._check_names()
         self._mimic, self._offset = self._mimic_layer()
@@ -51,6 +57,7 @@ class HandModel:
         self.joint_part = torch.tensor([self._part_of(urdf.joints[n].child) for n in self.joint_names])
         self.link_palmar = torch.tensor(np.array([self._palmar(n) for n in self.link_names]), dtype=torch.float32)
         self._descendants = self._ancestry()
+        check_mount(self)
         self._build_spheres()
         self._build_surface()
 
@@ -70,8 +77,7 @@ class HandModel:
 
     def link_transforms(self, joints: Tensor) -> Tensor:
         """Return palm_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad."""
-        poses = self._chain_on(joints).forward_kinematics(self.expand_mimic(joints))
-        return torch.stack([poses[name].get_matrix().expand(len(joints), 4, 4) for name in self.link_names], 1)
+        return self._tree.link_transforms(self.expand_mimic(joints))
 
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""
@@ -126,10 +132,14 @@ class HandModel:
         """(L, A) bool: which movable joints move a link."""
         return self._descendants[self.joint_axes[0]].T
 
-    @property
+    @cached_property
     def mimic_matrix(self) -> Tensor:
-        """(A, J): how all movable joints follow the driven ones."""
-        return self._mimic
+        """(A, J) float32: how all movable joints follow the driven ones."""
+        return self._mimic.float()
+
+    def follower(self, joint: str) -> tuple[str, float, float] | None:
+        """Return (source, multiplier, offset rad) of a joint that follows another, by mimic or tendon; else None."""
+        return self._follows.get(joint)
 
     def flange_from_palm(self) -> np.ndarray:
         """Return the (4, 4) pose of the palm frame on the arm's flange."""
@@ -152,10 +162,10 @@ class HandModel:
                 raise HandError(f"hand {self.name!r}: contact link {link!r} has no collision shape")
 
     def _mimic_layer(self) -> tuple[Tensor, Tensor]:
-        matrix = torch.zeros(len(self.all_joint_names), len(self.joint_names))
-        offset = torch.zeros(len(self.all_joint_names))
+        matrix = torch.zeros(len(self.all_joint_names), len(self.joint_names), dtype=torch.float64)
+        offset = torch.zeros(len(self.all_joint_names), dtype=torch.float64)
         for row, name in enumerate(self.all_joint_names):
-            source, multiplier, shift = self.urdf.joints[name].mimic or (name, 1.0, 0.0)
+            source, multiplier, shift = self._follows.get(name, (name, 1.0, 0.0))
             if source not in self.joint_names:
                 raise HandError(f"hand {self.name!r}: joint {name!r} mimics {source!r}, which is not driven")
             matrix[row, self.joint_names.index(source)] = multiplier
@@ -197,15 +207,17 @@ class HandModel:
         return [(i, shape) for i, name in enumerate(self.link_names) for shape in self.urdf.links[name].shapes]
 
     def _build_spheres(self) -> None:
-        links, centers, radii = [], [], []
+        links, centers, radii, edges = [], [], [], []
         for link, shape in self.shapes():
             center, radius = shape.inner_spheres()
             links += [link] * len(center)
             centers.append(center)
             radii.append(radius)
+            edges.append(radius * (BOX_EDGE if shape.kind == "box" else 0.0))
         self.sphere_link = torch.tensor(links)
         self.sphere_center = torch.tensor(np.concatenate(centers), dtype=torch.float32)
         self.sphere_radius = torch.tensor(np.concatenate(radii), dtype=torch.float32)
+        self.sphere_edge = torch.tensor(np.concatenate(edges), dtype=torch.float32)
         self.sphere_part = self.link_part[self.sphere_link]
         self.sphere_palmar = self.link_palmar[self.sphere_link]
 
@@ -216,11 +228,6 @@ class HandModel:
         self.surface_normal = torch.tensor(surface.normal, dtype=torch.float32)
         self.surface_part = self.link_part[self.surface_link]
         self.surface_palmar = torch.tensor(surface.palmar)
-
-    def _chain_on(self, joints: Tensor):
-        if self._chain.device != joints.device or self._chain.dtype != joints.dtype:
-            self._chain = self._chain.to(dtype=joints.dtype, device=joints.device)
-        return self._chain
 
 
 @lru_cache(maxsize=16)
@@ -233,13 +240,21 @@ def _load(hand: str) -> HandModel:
     return HandModel(spec, urdf)
 
 
-def _build_chain(urdf: Urdf, root: str):
-    import pytorch_kinematics as pk  # heavy, and only needed once a hand is wanted
-
+def _build_tree(urdf: Urdf, spec: HandSpec) -> KinematicTree:
     try:
-        chain = pk.build_chain_from_urdf(urdf.text.encode())
-    except (RuntimeError, KeyError, ValueError, RecursionError) as error:
-        raise HandError(f"URDF cannot be made a kinematic tree ({error})") from error
-    if chain._root.link.name != root:
-        raise HandError(f"root link is {chain._root.link.name!r}, the hand's YAML says {root!r}")
-    return chain
+        return KinematicTree(urdf, spec.root)
+    except ValueError as error:
+        raise HandError(f"hand {spec.name!r}: {error}") from error
+
+
+def _followers(spec: HandSpec, urdf: Urdf, joints: tuple[str, ...]) -> dict[str, tuple[str, float, float]]:
+    """Return joint → (source, multiplier, offset rad): the URDF's mimics and the couplings of the YAML."""
+    found = {name: mimic for name in joints if (mimic := urdf.joints[name].mimic) is not None}
+    for name, coupling in spec.couplings.items():
+        for joint in (name, coupling["joint"]):
+            if joint not in joints:
+                raise HandError(f"hand {spec.name!r}: couplings: {unknown_choice('joint', joint, joints)}")
+        if name in found:
+            raise HandError(f"hand {spec.name!r}: joint {name!r} is coupled, and mimics {found[name][0]!r} already")
+        found[name] = (coupling["joint"], float(coupling["multiplier"]), 0.0)
+    return found

@@ -1,69 +1,22 @@
-"""A model on many objects: which ones, and what the table says of them."""
+"""A model on many objects, and what the table says of them."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.errors import CloudError, DatasetError
+from maskdex_core.errors import CloudError
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.diversity import joint_entropy
 from maskdex_core.metrics.rates import Rate, rate
-from maskdex_core.metrics.requests import Request, requests_for, spoken_name
+from maskdex_core.metrics.subjects import Subject, drawn
 from maskdex_core.metrics.success import ObjectTrial, try_object
-from maskdex_core.objects.meshes.annotated_mesh import load_objects
-from maskdex_core.objects.meshes.part_regions import Annotation
-from maskdex_core.objects.procedural import make_object
-from maskdex_core.objects.target_object import TargetObject
 
 logger = logging.getLogger(__name__)
-
-UNKNOWN = Annotation(family="object", rest="body")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One object of a test: its name, family, and how to load it."""
-
-    name: str
-    family: str
-    load: Callable[[], TargetObject]
-
-
-def split_subjects(data: GraspDataset, split: str) -> list[Subject]:
-    """Return the procedural objects of a split of a dataset.
-
-    Raises:
-        DatasetError: when the split has no grasps, or none on a procedural object.
-    """
-    part = data.split(split)
-    found = []
-    for name in part.object_names:
-        facts = part.objects[name].facts
-        if "seed" in facts:
-            family, seed = str(facts["family"]), int(facts["seed"])
-            found.append(Subject(name, family, lambda family=family, seed=seed: make_object(family, seed)))
-    if not found:
-        raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
-    return found
-
-
-def folder_subjects(folder: Path) -> list[Subject]:
-    """Return the objects of a folder of meshes with an `index.json`, annotated or not.
-
-    Raises:
-        DatasetError: when the index is missing or damaged, or names no usable object.
-    """
-    entries = load_objects(folder, otherwise=UNKNOWN).values()
-    return [Subject(entry.name, entry.annotation.family, entry.load) for entry in entries]
 
 
 def evaluate(
@@ -75,11 +28,9 @@ def evaluate(
     Objects that no camera sees well enough are left out with a warning.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    for index in rng.permutation(len(subjects))[:limit]:
-        subject = subjects[index]
+    for subject in drawn(subjects, limit, rng):
         target = subject.load()
-        requests: list[Request] = requests_for(subject.family, spoken_name(re.sub(r"_\d+$", "", subject.name)), rng)
-        for request in requests[:texts]:
+        for request in subject.requests(rng)[:texts]:
             try:
                 yield try_object(model, hand, target, request, observation, samples, seed)
             except CloudError as error:

@@ -57,8 +57,3 @@ def _request(book: TaskBook, family: str, task: str, rng: np.random.Generator) -
         fields["free"] = rule.free[0]
     usable = [text for text in book.texts[task] if set(re.findall(r"{(\w+)}", text)) <= set(fields)]
     return Request(str(rng.choice(usable)).format(**fields), task, rule)
-
-
-def spoken_name(name: str) -> str:
-    """Return an object's name as a person says it: `ycb/006_mustard_bottle` is a mustard bottle."""
-    return re.sub(r"^[\d\W_]+", "", name.rsplit("/", 1)[-1]).replace("_", " ").replace("-", " ").strip() or "object"

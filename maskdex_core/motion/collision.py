@@ -24,10 +24,21 @@ TABLE_SKIPS = 2
 """as many links at the base stand on the table by design"""
 FAR = 0.12
 """m; distances to the object, and of the hand to the arm, are only lower bounds beyond this"""
-HAND_FAR = 0.04
-"""m; the same for the hand's small spheres, whose distance to points is asked most often"""
+HAND_FAR = 0.02
+"""m; the same for the hand's spheres and what it carries, whose distance to points is asked most often"""
+THIN = 0.004
+"""m; cells of which one point each stands for an object that is carried"""
 CAPSULE_STEP = 0.02
 """m between the points that stand for a capsule's axis against object points"""
+
+
+@dataclass(frozen=True)
+class FingerPair:
+    """Spheres of two fingers, as pairs first (Q,) and second (Q,) of indices, that must not run into each other."""
+
+    fingers: tuple[str, str]
+    first: np.ndarray
+    second: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,10 +48,12 @@ class HandSpheres:
     Attributes:
         radii: (S,) m.
         centers: hand joint positions (T, J) rad, in the order of the hand's limits → (T, S, 3) m, tip frame.
+        finger_pairs: what of the fingers can meet.
     """
 
     radii: np.ndarray
     centers: Callable[[np.ndarray], np.ndarray]
+    finger_pairs: tuple[FingerPair, ...] = ()
 
     @classmethod
     def rigid(cls, points: np.ndarray, radii: np.ndarray) -> HandSpheres:
@@ -62,12 +75,23 @@ class SeenPoints:
 
         return KDTree(self.points)
 
+    @cached_property
+    def _box(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.points.min(axis=0), self.points.max(axis=0)
+
+    @cached_property
+    def thinned(self) -> np.ndarray:
+        """(M', 3) m: one of the points in each cell of `THIN` m."""
+        _, first = np.unique(np.floor(self.points / THIN).astype(np.int64), axis=0, return_index=True)
+        return self.points[np.sort(first)]
+
     def distance(self, points: np.ndarray, reach: float = FAR) -> np.ndarray:
         """Return distances to the nearest of these points, (...,) m, of points (..., 3); `reach` beyond that."""
         distance = np.full(points.shape[:-1], reach)
         if len(self.points) == 0 or points.size == 0:
             return distance
-        near = ((points > self.points.min(axis=0) - reach) & (points < self.points.max(axis=0) + reach)).all(axis=-1)
+        lower, upper = self._box
+        near = ((points > lower - reach) & (points < upper + reach)).all(axis=-1)
         found, _ = self._tree.query(points[near], distance_upper_bound=reach)
         distance[near] = np.minimum(found, reach)
         return distance
@@ -116,12 +140,6 @@ class Clearance:
     pair: np.ndarray
     labels: tuple[str, ...]
 
-    def worst(self, where: np.ndarray | None = None) -> tuple[float, str, int]:
-        """Return the least distance in m, its pair's names and its configuration, among `where` (T,) bool."""
-        distance = self.distance if where is None else np.where(where, self.distance, np.inf)
-        index = int(np.argmin(distance))
-        return float(distance[index]), self.labels[int(self.pair[index])], index
-
 
 @dataclass(frozen=True)
 class Posed:
@@ -156,12 +174,18 @@ class CollisionModel:
         frames = self.arm.link_transforms(arm_positions)  # (T, L, 4, 4)
         links = frames[:, self._link]  # (T, C, 4, 4)
         ends = np.einsum("tcij,cej->tcei", links[..., :3, :3], self._local) + links[..., None, :3, 3]
-        tip = frames[:, -1]
-        spheres = np.zeros((len(tip), 0, 3))
-        if self.world.hand is not None:
-            local = np.asarray(self.world.hand.centers(hand_positions))
-            spheres = local @ tip[:, :3, :3].transpose(0, 2, 1) + tip[:, None, :3, 3]
-        return Posed(ends[:, :, 0], ends[:, :, 1], spheres, tip)
+        return Posed(ends[:, :, 0], ends[:, :, 1], self._hand(frames[:, -1], hand_positions), frames[:, -1])
+
+    def pose_hand(self, base_from_tip: np.ndarray, hand_positions: np.ndarray) -> Posed:
+        """Place the hand alone, for tip poses (T, 4, 4) m: whatever the arm does to get there."""
+        nothing = np.zeros((len(base_from_tip), 0, 3))
+        return Posed(nothing, nothing, self._hand(base_from_tip, hand_positions), base_from_tip)
+
+    def _hand(self, tip: np.ndarray, hand_positions: np.ndarray) -> np.ndarray:
+        if self.world.hand is None:
+            return np.zeros((len(tip), 0, 3))
+        local = np.asarray(self.world.hand.centers(hand_positions))
+        return local @ tip[:, :3, :3].transpose(0, 2, 1) + tip[:, None, :3, 3]
 
     def arm_self(self, posed: Posed) -> Clearance:
         """Arm links against arm links that are not near each other in the chain."""
@@ -185,6 +209,29 @@ class CollisionModel:
         apart = point_segment_distance(posed.spheres[t], start[t, c][:, None], end[t, c][:, None])
         gap[t, c] = (apart - self._hand_radius).min(axis=1) - radius[c]
         return _least(gap, labels)
+
+    def fingers(self, hand_positions: np.ndarray) -> Clearance:
+        """Fingers against fingers at hand positions (T, J) rad: how deep they are commanded into each other."""
+        hand = self.world.hand
+        if hand is None or not hand.finger_pairs:
+            return _least(np.zeros((len(hand_positions), 0)), ())
+        shapes, which = distinct_rows(hand_positions)
+        centers, radii = np.asarray(hand.centers(shapes)), self._hand_radius
+        gaps = np.empty((len(shapes), len(hand.finger_pairs)))
+        for column, pair in enumerate(hand.finger_pairs):
+            i, j = pair.first, pair.second
+            gaps[:, column] = (np.linalg.norm(centers[:, i] - centers[:, j], axis=2) - radii[i] - radii[j]).min(axis=1)
+        return _least(gaps[which], tuple(" and ".join(pair.fingers) for pair in hand.finger_pairs))
+
+    def carried_table(self, carried: np.ndarray) -> Clearance:
+        """The carried object's points (T, M, 3) m against the table."""
+        lowest = carried[..., 2].min(axis=1, initial=np.inf) - self._table()
+        return _least(lowest[:, None], ("carried object and table",))
+
+    def carried_obstacles(self, carried: np.ndarray) -> Clearance:
+        """The carried object's points (T, M, 3) m against everything else that was seen."""
+        near = self.world.obstacles.distance(carried, HAND_FAR).min(axis=1, initial=np.inf)
+        return _least(near[:, None], ("carried object and obstacle",))
 
     def arm_table(self, posed: Posed) -> Clearance:
         """Arm links above those that stand on the table, against the table."""
@@ -220,7 +267,8 @@ class CollisionModel:
 
     def hand_points(self, posed: Posed, seen: SeenPoints) -> Clearance:
         """Hand spheres against points."""
-        near = (seen.distance(posed.spheres, HAND_FAR) - self._hand_radius).min(axis=1, initial=np.inf)
+        reach = HAND_FAR + self._hand_radius.max(initial=0.0)
+        near = (seen.distance(posed.spheres, reach) - self._hand_radius).min(axis=1, initial=np.inf)
         return _least(near[:, None], (f"hand and {seen.name}",))
 
     def covers(self, posed: Posed, points: np.ndarray, margin: float) -> np.ndarray:
@@ -232,6 +280,14 @@ class CollisionModel:
 
     def _table(self) -> float:
         return -np.inf if self.world.table_height is None else self.world.table_height
+
+
+def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows (U, J) to four digits and, for each of rows (T, J), which of them it is."""
+    if (rows == rows[:1]).all():  # a hand that stands still, as in most of a motion
+        return np.round(rows[:1], 4), np.zeros(len(rows), dtype=np.int64)
+    shapes, which = np.unique(np.round(rows, 4), axis=0, return_inverse=True)
+    return shapes, np.reshape(which, -1)
 
 
 def _least(gaps: np.ndarray, labels: tuple[str, ...]) -> Clearance:

@@ -5,6 +5,7 @@ Index legend: T configurations.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +36,41 @@ class SafetySettings:
     """m between hand and object in the approach before its last `contact_distance`"""
     contact_distance: float = 0.01
     """m of way at the end of the approach in which the hand may touch the object"""
+    contact_depth: float = 0.004
+    """m that the hand may be inside the object's points there; more would push the object away"""
+    finger_depth: float = 0.003
+    """m that fingers may be commanded into each other on the way: pads give way, knuckles do not"""
+    squeeze_depth: float = 0.02
+    """m of the same while the hand holds: what is between them, thin as a rim, stops them first"""
+    taken_within: float = 0.01
+    """m between hand and object when the lift begins: what is farther away was not taken, and will be hit"""
+    carried_drop: float = 0.002
+    """m that the carried object may come below where it stood, or into the table, and nearer to others"""
     collision_step: float = 0.01
     """m that no point of the robot exceeds between two configurations that are checked"""
+    longest_step: float = 0.05
+    """s between points, so that what the controller does between them is known in detail"""
+    most_points: int = 20_000
+    """points that are judged in one piece, so that the verdict's memory is bounded"""
     consistency_jerk: float = 200.0
     """rad/s^3; positions, velocities and accelerations may differ by what this jerk does between points"""
 
 
 DEFAULT_SAFETY = SafetySettings()
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A clearance, what it needs ((T,) or one number, m), and where (T,) bool it speaks.
+
+    `rows` are the configurations that the clearance is of, when not of all.
+    """
+
+    kind: str
+    clearance: Clearance
+    needed: np.ndarray | float
+    where: np.ndarray
+    rows: np.ndarray | None = None
 
 
 def collision_reasons(
@@ -61,42 +90,129 @@ def collision_reasons(
         times: (T,) s, named in the sentences when given.
     """
     posed = model.pose(arm_positions, hand_positions)
-    everywhere = np.ones(len(phases), dtype=bool)
-    lifting = phases == LIFT
-    early = (phases == APPROACH) & ~_last_of_approach(posed, phases, settings.contact_distance)
-    found = [
-        ("self collision", model.arm_self(posed), settings.self_clearance, everywhere),
-        ("self collision", model.hand_arm(posed), settings.self_clearance, everywhere),
-        ("table collision", model.arm_table(posed), settings.arm_table_clearance, everywhere),
-        ("table collision", model.hand_table(posed), settings.hand_table_clearance, everywhere),
-    ]
+    rules = [*_arm_rules(model, posed, phases, settings), *_hand_rules(model, posed, hand_positions, phases, settings)]
+    return _sentences(rules, phases, times)
+
+
+def are_free(
+    model: CollisionModel,
+    arm_positions: np.ndarray,
+    hand_positions: np.ndarray,
+    phases: np.ndarray,
+    settings: SafetySettings = DEFAULT_SAFETY,
+) -> np.ndarray:
+    """Return (T,) bool: which configurations keep every clearance; arguments as of `collision_reasons`."""
+    posed = model.pose(arm_positions, hand_positions)
+    free = np.ones(len(phases), dtype=bool)
+    for rule in _arm_rules(model, posed, phases, settings):
+        free &= ~rule.where | (rule.clearance.distance >= rule.needed)
+    for rule in _hand_rules(model, posed, hand_positions, phases, settings):
+        rows = slice(None) if rule.rows is None else rule.rows
+        free[rows] &= ~rule.where | (rule.clearance.distance >= rule.needed)
+    return free
+
+
+def hand_reasons(
+    model: CollisionModel,
+    base_from_tip: np.ndarray,
+    hand_positions: np.ndarray,
+    phases: np.ndarray,
+    settings: SafetySettings = DEFAULT_SAFETY,
+) -> list[str]:
+    """Return what speaks against tip poses (T, 4, 4) m however the arm takes them; else as `collision_reasons`."""
+    posed = model.pose_hand(base_from_tip, hand_positions)
+    return _sentences(_hand_rules(model, posed, hand_positions, phases, settings), phases, None)
+
+
+def _arm_rules(model: CollisionModel, posed: Posed, phases: np.ndarray, settings: SafetySettings) -> Iterator[_Rule]:
+    everywhere, lifting = np.ones(len(phases), dtype=bool), phases == LIFT
+    yield _Rule("self collision", model.arm_self(posed), settings.self_clearance, everywhere)
+    yield _Rule("self collision", model.hand_arm(posed), settings.self_clearance, everywhere)
+    yield _Rule("table collision", model.arm_table(posed), settings.arm_table_clearance, everywhere)
     target, obstacles = model.world.target, model.world.obstacles
     if len(obstacles.points):
-        for clearance in (model.arm_points(posed, obstacles), model.hand_points(posed, obstacles)):
-            found.append(("obstacle collision", clearance, settings.obstacle_clearance, everywhere))
+        near = model.arm_points(posed, obstacles)
+        yield _Rule("obstacle collision", near, settings.obstacle_clearance, everywhere)
     if len(target.points):
-        found.append(("object collision", model.arm_points(posed, target), settings.arm_object_clearance, ~lifting))
-        by_hand = model.hand_points(posed, target)
-        found.append(("object collision", by_hand, settings.hand_object_transit, phases == TRANSIT))
-        found.append(("object collision", by_hand, settings.hand_object_approach, early))
+        near = model.arm_points(posed, target)
+        yield _Rule("object collision", near, settings.arm_object_clearance, ~lifting)
     if len(target.points) and lifting.any():
         taken = posed.base_from_tip[np.flatnonzero(lifting)[0]]
         carried = model.arm_points(posed, target, base_from_tip_taken=taken)
-        found.append(("object collision", carried, settings.arm_object_clearance, lifting))
-    sentences = [_sentence(*rule, phases, times) for rule in found if rule[-1].any()]
-    return [sentence for sentence in sentences if sentence]
+        yield _Rule("object collision", carried, settings.arm_object_clearance, lifting)
 
 
-def workspace_reasons(tip_positions: np.ndarray, workspace: np.ndarray, frame: str, times: np.ndarray) -> list[str]:
+def _hand_rules(
+    model: CollisionModel, posed: Posed, hand_positions: np.ndarray, phases: np.ndarray, settings: SafetySettings
+) -> Iterator[_Rule]:
+    everywhere = np.ones(len(phases), dtype=bool)
+    allowed = np.where(np.isin(phases, (CLOSE, LIFT)), settings.squeeze_depth, settings.finger_depth)
+    yield _Rule("finger collision", model.fingers(hand_positions), -allowed, everywhere)
+    yield _Rule("table collision", model.hand_table(posed), settings.hand_table_clearance, everywhere)
+    target, obstacles = model.world.target, model.world.obstacles
+    if len(obstacles.points):
+        near = model.hand_points(posed, obstacles)
+        yield _Rule("obstacle collision", near, settings.obstacle_clearance, everywhere)
+    if len(target.points) == 0:
+        return
+    last = _last_of_approach(posed, phases, settings.contact_distance)
+    needed = np.where(phases == TRANSIT, settings.hand_object_transit, settings.hand_object_approach)
+    needed = np.where(last, -settings.contact_depth, needed)
+    near = model.hand_points(posed, target)
+    yield _Rule("object collision", near, needed, np.isin(phases, (TRANSIT, APPROACH)))
+    if (phases == LIFT).any():
+        yield from _carried_rules(model, posed, phases, settings)
+
+
+def _carried_rules(
+    model: CollisionModel, posed: Posed, phases: np.ndarray, settings: SafetySettings
+) -> Iterator[_Rule]:
+    """The object moves with the hand from the lift's first configuration on.
+
+    It stood on the table and perhaps near other things: it must not come nearer to them than it stood.
+    """
+    rows = np.flatnonzero(phases == LIFT)
+    tips, points = posed.base_from_tip[rows], model.world.target.thinned
+    moved = tips @ np.linalg.inv(tips[0])  # (R, 4, 4) now from then
+    carried = points @ moved[:, :3, :3].transpose(0, 2, 1) + moved[:, None, :3, 3]
+    everywhere = np.ones(len(rows), dtype=bool)
+    over = model.carried_table(carried)
+    yield _Rule("carried collision", over, min(0.0, over.distance[0]) - settings.carried_drop, everywhere, rows)
+    if len(model.world.obstacles.points):
+        near = model.carried_obstacles(carried)
+        stood = near.distance[0] - settings.carried_drop
+        yield _Rule("carried collision", near, min(settings.obstacle_clearance, stood), everywhere, rows)
+
+
+def taken_reasons(
+    model: CollisionModel, posed: Posed, phases: np.ndarray, settings: SafetySettings = DEFAULT_SAFETY
+) -> list[str]:
+    """Return a sentence when a lift (T,) is announced of an object that the hand does not hold."""
+    lifting = np.flatnonzero(phases == LIFT)
+    if len(lifting) == 0 or len(model.world.target.points) == 0 or posed.spheres.shape[1] == 0:
+        return []
+    gap = model.hand_points(posed, model.world.target).distance[lifting[0]]
+    if gap <= settings.taken_within:
+        return []
+    return [
+        f"phases: the lift begins with the hand {1e3 * gap:.0f} mm or more from the object; "
+        f"at most {1e3 * settings.taken_within:g} mm"
+    ]
+
+
+def workspace_reasons(
+    tip_positions: np.ndarray, workspace: np.ndarray, frame: str, times: np.ndarray | None = None
+) -> list[str]:
     """Return a sentence when tip positions (T, 3) m leave the box workspace (2, 3) m."""
     outside = np.maximum(workspace[0] - tip_positions, tip_positions - workspace[1])
     worst, axis = np.unravel_index(int(np.argmax(outside)), outside.shape)
     if outside[worst, axis] <= 1e-9:
         return []
     low, high = workspace[:, axis]
+    when = "" if times is None else f" at {times[worst]:.2f} s"
     return [
-        f"workspace: {frame} is at {'xyz'[axis]} = {tip_positions[worst, axis]:.3f} m "
-        f"at {times[worst]:.2f} s, outside [{low:g}, {high:g}]"
+        f"workspace: {frame} is at {'xyz'[axis]} = {tip_positions[worst, axis]:.3f} m{when}, "
+        f"outside [{low:g}, {high:g}]"
     ]
 
 
@@ -119,19 +235,21 @@ def _last_of_approach(posed: Posed, phases: np.ndarray, distance: float) -> np.n
     return np.linalg.norm(tip - tip[approaching[-1]], axis=1) <= distance + 1e-9
 
 
-def _sentence(
-    kind: str,
-    clearance: Clearance,
-    needed: float,
-    where: np.ndarray,
-    phases: np.ndarray,
-    times: np.ndarray | None,
-) -> str:
-    distance, pair, index = clearance.worst(where)
-    if distance >= needed:
+def _sentences(rules: Iterable[_Rule], phases: np.ndarray, times: np.ndarray | None) -> list[str]:
+    found = (_sentence(rule, phases, times) for rule in rules if rule.where.any())
+    return [sentence for sentence in found if sentence]
+
+
+def _sentence(rule: _Rule, phases: np.ndarray, times: np.ndarray | None) -> str:
+    needed = np.broadcast_to(rule.needed, rule.where.shape)
+    lacking = np.where(rule.where, needed - rule.clearance.distance, -np.inf)
+    index = int(np.argmax(lacking))
+    if lacking[index] <= 0.0:
         return ""
-    when = "" if times is None else f" at {times[index]:.2f} s"
+    pair, distance = rule.clearance.labels[int(rule.clearance.pair[index])], rule.clearance.distance[index]
+    row = index if rule.rows is None else int(rule.rows[index])
+    when = "" if times is None else f" at {times[row]:.2f} s"
     return (
-        f"{kind}: {pair} are {1e3 * distance:.1f} mm apart{when} in {phases[index]}; "
-        f"at least {1e3 * needed:g} mm needed"
+        f"{rule.kind}: {pair} are {1e3 * distance:.1f} mm apart{when} in {phases[row]}; "
+        f"at least {1e3 * needed[index]:g} mm needed"
     )

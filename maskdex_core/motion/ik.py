@@ -35,6 +35,8 @@ class IkSettings:
     """rad, greatest change of a joint in one step"""
     margin: float = 5e-3
     """rad kept free at both ends of a joint's range, so that splines do not touch the limit"""
+    singular: float = 0.02
+    """least singular value of the tip's Jacobian (m and rad) that is kept: below it the joints race for a small way"""
     distinct: float = 0.15
     """rad, two answers closer than this in every joint are one"""
     jump: float = 0.25
@@ -78,7 +80,8 @@ def solve_all(
         seed: of the random start configurations; equal seeds give equal answers.
 
     Returns:
-        (K, J) rad, K = 0 when no seed reached the pose within the tolerances.
+        (K, J) rad, K = 0 when no seed reached the pose within the tolerances, away from the joints' limits and
+        from singularities.
 
     Raises:
         RobotError: when the pose or the reference is not finite or has the wrong shape.
@@ -97,7 +100,7 @@ def solve_all(
     for _ in range(3):  # those that were still on their way when enough had arrived
         positions, _error = _step(arm, positions, target[None], lower, upper, settings)
     positions = positions[_within(arm, positions, target[None], settings)]
-    positions = _unwound(positions, reference, lower, upper)
+    positions = _unwound(positions[_agile(arm, positions, settings)], reference, lower, upper)
     order = np.argsort(np.linalg.norm(positions - reference, axis=1), kind="stable")
     return _distinct(positions[order], settings.distinct)
 
@@ -127,40 +130,44 @@ def solve_along(
 
     Args:
         starts: (B, J) rad, configurations at the first pose.
-        base_from_tip: (N, 4, 4) m, near enough to each other that a few steps suffice.
+        base_from_tip: (N, 4, 4) m for all, or (B, N, 4, 4) a line for each; near enough to each other that a few
+            steps suffice.
 
     Returns:
         waypoints (B, N, J) rad and whether each line was followed within the tolerances, inside the joint
-        limits and without a jump (B,).
+        limits, away from singularities and without a jump (B,).
     """
     lower, upper = _range(arm, settings)
     starts = np.atleast_2d(np.asarray(starts, dtype=np.float64))
-    waypoints = np.empty((len(starts), len(base_from_tip), starts.shape[1]))
+    lines = np.asarray(base_from_tip, dtype=np.float64)
+    lines = np.broadcast_to(lines, (len(starts), *lines.shape[-3:]))  # (B, N, 4, 4)
+    waypoints = np.empty((len(starts), lines.shape[1], starts.shape[1]))
     ok = np.ones(len(starts), dtype=bool)
     current = starts.copy()
-    for index, target in enumerate(np.asarray(base_from_tip, dtype=np.float64)):
-        before = current
+    for index in range(lines.shape[1]):
+        target, before = lines[:, index], current
         for _ in range(8):
-            current, error = _step(arm, current, target[None], lower, upper, settings)
+            current, error = _step(arm, current, target, lower, upper, settings)
             # Newton's next error is about the square of this one
             if np.abs(error[ok]).max(initial=0.0) < np.sqrt(settings.converged) * 1e-1:
                 break
-        ok &= _within(arm, current, target[None], settings)
+        ok &= _within(arm, current, target, settings)
         ok &= np.abs(current - before).max(axis=1) < settings.jump
         waypoints[:, index] = current
-    return waypoints, ok
+    agile = _agile(arm, waypoints.reshape(-1, waypoints.shape[2]), settings).reshape(ok.size, -1)
+    return waypoints, ok & agile.all(axis=1)
 
 
-def straight_line(start: np.ndarray, end: np.ndarray, spacing: float = 0.01) -> np.ndarray:
+def straight_line(start: np.ndarray, end: np.ndarray, spacing: float = 0.01, least: int = 8) -> np.ndarray:
     """Return poses (N, 4, 4) from start to end: position on a line, rotation about one fixed axis.
 
     Args:
         start, end: (4, 4) m.
-        spacing: m between waypoints, at most; a turn counts 0.1 m a rad. N is at least 8.
+        spacing: m between waypoints, at most; a turn counts 0.1 m a rad. least: N at least.
     """
     twist = pose_error(start[None], end[None])[0]
     angle = float(np.linalg.norm(twist[3:]))
-    count = max(8, int(np.ceil((np.linalg.norm(twist[:3]) + 0.1 * angle) / spacing)) + 1)
+    count = max(least, int(np.ceil((np.linalg.norm(twist[:3]) + 0.1 * angle) / spacing)) + 1)
     share = np.linspace(0.0, 1.0, count)
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3, 3] = start[:3, 3] + share[:, None] * twist[:3]
@@ -224,6 +231,14 @@ def _within(arm: Arm, positions: np.ndarray, target: np.ndarray, settings: IkSet
     error = pose_error(arm.forward(positions), target)
     near = np.linalg.norm(error[:, :3], axis=1) <= settings.position_tolerance
     return near & (np.linalg.norm(error[:, 3:], axis=1) <= settings.rotation_tolerance)
+
+
+def _agile(arm: Arm, positions: np.ndarray, settings: IkSettings) -> np.ndarray:
+    """Return (B,) bool: which of positions (B, J) are far enough from a singularity."""
+    if len(positions) == 0:
+        return np.zeros(0, dtype=bool)
+    _, jacobian = arm.tip_and_jacobian(positions)
+    return np.linalg.svd(jacobian, compute_uv=False)[:, -1] >= settings.singular
 
 
 def _unwound(positions: np.ndarray, reference: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

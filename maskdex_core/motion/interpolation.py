@@ -42,6 +42,38 @@ def densify(
     """
     span = np.diff(times)  # (T-1,)
     h = span[:, None]
+    coefficients = _coefficients(h, positions, velocities, accelerations)
+    u = np.linspace(0.0, 1.0, samples)
+    out = [np.einsum("kp,ptj->tkj", _basis(samples, order), coefficients) / h[:, None] ** order for order in range(4)]
+    return DenseMotion(times[:-1, None] + span[:, None] * u, *out)
+
+
+def motion_at(
+    times: np.ndarray,
+    positions: np.ndarray,
+    velocities: np.ndarray,
+    accelerations: np.ndarray,
+    instants: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the controller's positions, velocities and accelerations (K, J) at any instants (K,) s.
+
+    Args:
+        times: (T,) s, strictly increasing; instants outside are taken at its ends.
+        positions, velocities, accelerations: (T, J).
+    """
+    span = np.diff(times)
+    coefficients = _coefficients(span[:, None], positions, velocities, accelerations)
+    segment = np.clip(np.searchsorted(times, instants, side="right") - 1, 0, len(span) - 1)
+    u = np.clip((instants - times[segment]) / span[segment], 0.0, 1.0)
+    chosen, h = coefficients[:, segment], span[segment][:, None]  # (6, K, J), (K, 1)
+    out = [np.einsum("kp,pkj->kj", _powers(u, order), chosen) / h**order for order in range(3)]
+    return out[0], out[1], out[2]
+
+
+def _coefficients(
+    h: np.ndarray, positions: np.ndarray, velocities: np.ndarray, accelerations: np.ndarray
+) -> np.ndarray:
+    """Return the quintics' coefficients (6, T-1, J) in the share u of each segment, 0 to 1."""
     q0, q1 = positions[:-1], positions[1:]
     v0, v1 = velocities[:-1] * h, velocities[1:] * h
     a0, a1 = accelerations[:-1] * h**2, accelerations[1:] * h**2
@@ -49,16 +81,17 @@ def densify(
     c3 = 10.0 * move - 4.0 * speed + bend / 2.0
     c4 = -15.0 * move + 7.0 * speed - bend
     c5 = 6.0 * move - 3.0 * speed + bend / 2.0
-    coefficients = np.stack([q0, v0, a0 / 2.0, c3, c4, c5])  # (6, T-1, J)
-    u = np.linspace(0.0, 1.0, samples)
-    out = [np.einsum("kp,ptj->tkj", _basis(samples, order), coefficients) / h[:, None] ** order for order in range(4)]
-    return DenseMotion(times[:-1, None] + span[:, None] * u, *out)
+    return np.stack([q0, v0, a0 / 2.0, c3, c4, c5])
 
 
 @lru_cache
 def _basis(samples: int, order: int) -> np.ndarray:
     """Return d^order/du^order of u^0 .. u^5 at equally spaced u from 0 to 1, (K, 6)."""
-    u = np.linspace(0.0, 1.0, samples)
+    return _powers(np.linspace(0.0, 1.0, samples), order)
+
+
+def _powers(u: np.ndarray, order: int) -> np.ndarray:
+    """Return d^order/du^order of u^0 .. u^5 at u (K,), (K, 6)."""
     basis = np.zeros((len(u), 6))
     for power in range(order, 6):
         factor = np.prod(np.arange(power - order + 1, power + 1))

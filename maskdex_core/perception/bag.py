@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 TEXT_TYPE = "std_msgs/msg/String"
 TRANSFORMS_TYPE = "tf2_msgs/msg/TFMessage"
 BASE_FRAME = "link_base"
+MAX_MESSAGE_BYTES = 256_000_000  # a cloud of the largest size that is planned on, with room for colour and padding
+MAX_TRANSFORMS = 10_000
 
 
 def load_bag(folder: Path, base_frame: str = BASE_FRAME) -> Cloud:
@@ -54,7 +57,7 @@ def _read(reader: Any, folder: Path, base_frame: str) -> Cloud:
     if message is None:
         raise CloudError(f"{folder}: topic {topic} of the bag holds no message")
     text = next(_messages(reader, "/task_text", TEXT_TYPE), None)
-    transforms = [t for m in _messages(reader, "/tf_static", TRANSFORMS_TYPE) for t in m.transforms]
+    transforms = bounded_transforms(_messages(reader, "/tf_static", TRANSFORMS_TYPE))
     base_from_camera = chain_transforms(transforms, base_frame, message.header.frame_id)
     return cloud_from_message(message, base_from_camera, None if text is None else text.data)
 
@@ -63,25 +66,57 @@ def _messages(reader: Any, topic: str, msgtype: str) -> Any:
     connections = [c for c in reader.connections if c.topic == topic and c.msgtype == msgtype]
     if connections:
         for connection, _, raw in reader.messages(connections=connections):
+            check_message_size(raw, topic)
             yield reader.deserialize(raw, connection.msgtype)
 
 
+def check_message_size(raw: Any, topic: str) -> None:
+    """Refuse a message (bytes as recorded) that nothing here could use.
+
+    Raises:
+        CloudError: when it is longer than `MAX_MESSAGE_BYTES`.
+    """
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise CloudError(f"a message on {topic!r} has {len(raw)} bytes; at most {MAX_MESSAGE_BYTES} are accepted")
+
+
+def bounded_transforms(messages: Iterable[Any]) -> list[Any]:
+    """Return the transforms of tf2_msgs/TFMessage.
+
+    Raises:
+        CloudError: when there are more than `MAX_TRANSFORMS`.
+    """
+    found: list[Any] = []
+    for message in messages:
+        found.extend(message.transforms)
+        if len(found) > MAX_TRANSFORMS:
+            raise CloudError(f"the bag holds more than {MAX_TRANSFORMS} static transforms")
+    return found
+
+
 def chain_transforms(transforms: list[Any], parent: str, child: str) -> NDArray[np.float64] | None:
-    """Return parent_from_child (4, 4) along stamped transforms, or None when no chain joins them."""
+    """Return parent_from_child (4, 4) along stamped transforms, or None when no chain joins them.
+
+    Raises:
+        CloudError: when one on the way is no rotation and translation.
+    """
     up = {t.child_frame_id.lstrip("/"): t for t in transforms}
     matrix, frame = np.eye(4), child.lstrip("/")
     for _ in range(len(up)):
         if frame == parent or frame not in up:
             break
-        matrix = _matrix(up[frame].transform) @ matrix
+        matrix = _matrix(up[frame].transform, frame) @ matrix
         frame = up[frame].header.frame_id.lstrip("/")
     return matrix if frame == parent else None
 
 
-def _matrix(transform: Any) -> NDArray[np.float64]:
+def _matrix(transform: Any, frame: str) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
     q, t = transform.rotation, transform.translation
+    values = (t.x, t.y, t.z, q.x, q.y, q.z, q.w)
+    if not np.isfinite(values).all() or abs(np.linalg.norm(values[3:]) - 1.0) > 0.01:
+        raise CloudError(f"the transform of frame {frame!r} is {values}; expected finite numbers and a unit quaternion")
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_quat((q.x, q.y, q.z, q.w)).as_matrix()
     matrix[:3, 3] = (t.x, t.y, t.z)

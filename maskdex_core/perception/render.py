@@ -17,8 +17,11 @@ from scipy import ndimage
 class Mesh(Protocol):
     """What is rendered: a trimesh.Trimesh, or anything with its two arrays."""
 
-    vertices: Any
-    faces: Any
+    @property
+    def vertices(self) -> Any: ...
+
+    @property
+    def faces(self) -> Any: ...
 
 
 @dataclass(frozen=True)

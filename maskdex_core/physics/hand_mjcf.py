@@ -42,12 +42,12 @@ def hand_actuators(hand: HandModel, stiffness: float, force: float) -> str:
 
 
 def hand_equalities(hand: HandModel) -> str:
-    """Return the mimic joints as joint equalities."""
+    """Return the joints that follow another, by mimic or tendon, as joint equalities."""
     rows = []
     for name in hand.all_joint_names:
-        mimic = hand.urdf.joints[name].mimic
-        if mimic:
-            source, gain, offset = mimic
+        follower = hand.follower(name)
+        if follower:
+            source, gain, offset = follower
             rows.append(f'<joint joint1="{name}" joint2="{source}" polycoef="{offset} {gain} 0 0 0"/>')
     return "".join(rows)
 

@@ -50,10 +50,11 @@ class Plan:
         grasps: refined Shadow grasps of the candidates, object frame, same order.
         candidates: best first. chosen: index of the one described below.
         start: where the robot stood. trajectory: checked motion, or None.
-        hand_name, hand_joint_names: the target hand.
+        arm_name: the arm. hand_name, hand_joint_names: the target hand.
         target_hand_points: part of the hand → (P, 3) m skin points at the grasp.
         target_hand_triangles: (F, 3, 3) m, surfaces of the hand's shapes at the grasp.
         arm_points: (L, 3) m link origins at the grasp, or None.
+        candidate_bones: (C, S, 2, 3) m, the target hand as lines for every candidate.
         timings_ms: stage → ms. model: {name, data, commit}.
     """
 
@@ -68,11 +69,13 @@ class Plan:
     chosen: int
     start: RobotState
     trajectory: RobotTrajectory | None
+    arm_name: str
     hand_name: str
     hand_joint_names: tuple[str, ...]
     target_hand_points: Mapping[str, np.ndarray]
     target_hand_triangles: np.ndarray
     arm_points: np.ndarray | None
+    candidate_bones: np.ndarray
     timings_ms: Mapping[str, float]
     model: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +98,7 @@ class Plan:
             "text": self.text,
             "seed": self.seed,
             "frame": "link_base",
+            "arm": self.arm_name,
             "extrinsics": "assumed from the table" if self.scene.extrinsics_assumed else "given",
             "object": {
                 "points": len(self.object_points),
@@ -102,6 +106,7 @@ class Plan:
                 "extent": _floats(self.scene.object_extent),
             },
             "grasp": self._grasp_report(),
+            "chosen": self.chosen,
             "candidates": [
                 {"confidence": round(c.confidence, 5), "verdict": c.verdict, "reason": c.reason,
                  "cost": round(c.cost, 4), "palm_position": _floats(c.palm_pose[:3, 3])}
@@ -122,19 +127,22 @@ class Plan:
         }  # fmt: skip
 
     def save(self, folder: str | Path) -> None:
-        """Write report.json, trajectory.json, plan.png and object.ply into a folder."""
+        """Write trajectory.json, object.ply, scene.npz, plan.png and last report.json: where it is, all are."""
         from maskdex_core.perception.ply import write_ply
         from maskdex_core.planning.picture import draw_plan
+        from maskdex_core.planning.saved import save_scene
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").unlink(missing_ok=True)
         report = self.report()
-        _write_json(folder / "report.json", report)
         _write_json(folder / "trajectory.json", report["trajectory"])
         camera_from_base = np.linalg.inv(self.scene.base_from_camera)
         in_camera = self.object_points @ camera_from_base[:3, :3].T + camera_from_base[:3, 3]
         write_ply(folder / "object.ply", in_camera)
+        save_scene(self, folder)
         draw_plan(self, folder / "plan.png")
+        _write_json(folder / "report.json", report)
 
     def _grasp_report(self) -> dict[str, Any]:
         grasps, row = self.grasps, self.chosen

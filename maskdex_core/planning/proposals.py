@@ -17,13 +17,12 @@ from maskdex_core.refine.approach import approach_direction
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import grasp_cost, hold_score
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.retarget import DEEPEST, Kept, Retargeted, retarget, touching_fingers
 
 CONFIDENCE_WEIGHT = 0.02  # a little: the left-over wrench ranks far better than the network's confidence
-DEEPEST = 0.004  # m inside the closed geometry, which is itself a guess behind the object
-LOOSEST = 0.5  # share of the squeeze's force that its contacts may leave unbalanced
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
 
 
@@ -45,12 +44,7 @@ class Proposals:
 
     def objection(self, row: int) -> str:
         """Return why a proposal is no grasp whatever the arm can do, or an empty text."""
-        depth, residual = float(self.target.penetration[row]), float(self.target.residual[row])
-        if depth > DEEPEST:
-            return f"grasp: the hand would be {1e3 * depth:.1f} mm inside the object; at most {1e3 * DEEPEST:g} mm"
-        if residual > LOOSEST:
-            return f"grasp: {100 * residual:.0f} % of the squeeze stay unbalanced; at most {100 * LOOSEST:g} %"
-        return ""
+        return self.target.objection(row)
 
 
 def pose_of(grasps: GraspBatch) -> HandPose:
@@ -105,13 +99,14 @@ def propose(
     else:
         touch = touching_fingers(shadow_scene, pose_of(grasps))
         made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
+    made = replace(made, pregrasp=cleared(scene, made.pose, made.pregrasp))
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = grasp_cost(made.energy, made.residual) + made.penetration / DEEPEST + CROWDING_WEIGHT * crowding
     if grasps.confidence is not None:
         cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
     order = cost.argsort()
-    return Proposals(grasps.index(order), _reordered(made, order), direction[order], cost[order])
+    return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
 
 
 def _kept(target: HandModel, edit: Edit) -> Kept:
@@ -128,13 +123,6 @@ def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:
     score = grasps.score if grasps.score is not None else torch.zeros(len(pose))
     error = torch.zeros(len(pose), len(hand.finger_names))
     return Retargeted(
-        pose, closing.pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, hand.finger_names,
-        scene.penetration(pose),
-    )  # fmt: skip
-
-
-def _reordered(made: Retargeted, order: Tensor) -> Retargeted:
-    return Retargeted(
-        made.pose[order], made.pregrasp[order], made.squeeze[order], made.energy[order], made.residual[order],
-        made.tip_error[order], made.fingers, made.penetration[order],
+        pose, closing.pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, error,
+        hand.finger_names, scene.penetration(pose),
     )  # fmt: skip

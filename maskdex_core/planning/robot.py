@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,17 +11,40 @@ from scipy.spatial import KDTree
 
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
-from maskdex_core.motion.collision import CollisionModel, World
+from maskdex_core.motion.collision import CollisionModel, Posed, World
 from maskdex_core.motion.contact_rules import DEFAULT_SAFETY
 from maskdex_core.motion.hand import hand_limits, hand_spheres
 from maskdex_core.motion.state import ordered_state
 from maskdex_core.motion.types import MotionTargets, RobotState
+from maskdex_core.perception.cloud import Cloud
+from maskdex_core.perception.clusters import cell_means, voxel_groups
 from maskdex_core.perception.segment import Scene
+from maskdex_core.planning.bones import hand_bones
+from maskdex_core.planning.plan import Candidate
 
 OBSTACLE_HEIGHT = 0.02  # m above the table's plane, below which points are the table
 OBSTACLE_RANGE = 1.2  # m from the base, beyond which the arm does not get
 FLYING_PIXELS = 0.025  # m round the object, where a depth camera invents points
 ROBOT_MARGIN = 0.04  # m round the robot, within which points are the robot
+SELF_MARGIN = 0.03  # m, the same where the object is looked for: a robot near an object must not hide it
+SELF_VOXEL = 0.01  # m, of the thinned cloud in which the robot is looked for
+WIDEST = 0.1  # m that no shape of the robot sticks out of its capsules' axes and its spheres' centres
+
+
+@dataclass(frozen=True)
+class RobotNames:
+    """What the robot is called in its URDF and SRDF, and how the hand sits.
+
+    Attributes:
+        base_frame, tip_frame: first and last link of the arm. arm_group: its planning group.
+        hand_links: all links of the hand. tip_from_palm: (4, 4) m.
+    """
+
+    base_frame: str
+    tip_frame: str
+    arm_group: str
+    hand_links: tuple[str, ...]
+    tip_from_palm: np.ndarray
 
 
 class Robot:
@@ -30,6 +54,12 @@ class Robot:
         self.arm, self.hand = arm, hand
         self.hand_limits, self._spheres = hand_limits(hand), hand_spheres(hand)
         self._flange_from_palm = hand.flange_from_palm()
+
+    def names(self) -> RobotNames:
+        """Return what arm and hand are called."""
+        arm = self.arm.config
+        links = tuple(self.hand.link_names)
+        return RobotNames(arm.base_frame, arm.tip_frame, arm.group, links, self._flange_from_palm)
 
     def home(self) -> RobotState:
         """Return the arm's home pose with the hand open."""
@@ -50,10 +80,34 @@ class Robot:
         world = World(target, scene.table_height, self._spheres)
         if len(others) == 0:
             return world
-        model = CollisionModel(self.arm, world)
-        arm, hand = ordered_state(start, self.arm, self.hand_limits, DEFAULT_SAFETY.start_tolerance)
-        posed = model.pose(arm[None], hand[None])
+        model, posed = self._standing(start)
         return replace(world, obstacle_points=others[~model.covers(posed, others, ROBOT_MARGIN)])
+
+    def without_itself(self, cloud: Cloud, state: RobotState) -> Cloud:
+        """Return a cloud without the points that a camera took of the robot, which would pass for objects.
+
+        A cloud whose camera pose is not known stays as it is.
+        """
+        pose = cloud.base_from_camera
+        if pose is None:
+            return cloud
+        model, posed = self._standing(state)
+        shapes = np.concatenate([posed.start[0], posed.end[0], posed.spheres[0]])
+        points = cloud.points @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
+        near = (points > shapes.min(axis=0) - WIDEST) & (points < shapes.max(axis=0) + WIDEST)
+        rows = np.flatnonzero(near.all(axis=1))
+        if len(rows) == 0:
+            return cloud
+        _, voxel = voxel_groups(points[rows], SELF_VOXEL)
+        middles = cell_means(points[rows], voxel, np.bincount(voxel))
+        kept = cloud.points.copy()
+        kept[rows[model.covers(posed, middles, SELF_MARGIN)[voxel]]] = np.nan
+        return replace(cloud, points=kept)
+
+    def _standing(self, state: RobotState) -> tuple[CollisionModel, Posed]:
+        model = CollisionModel(self.arm, World(hand=self._spheres))
+        arm, hand = ordered_state(state, self.arm, self.hand_limits, DEFAULT_SAFETY.start_tolerance)
+        return model, model.pose(arm[None], hand[None])
 
     def targets(
         self, base_from_palm: np.ndarray, approach: np.ndarray, stand_off: float, lift: float,
@@ -86,6 +140,11 @@ class Robot:
             for link, shape in self.hand.shapes()
         ]
         return np.concatenate(placed)
+
+    def hand_bones(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """Return the hand as lines (C, S, 2, 3) m in base for every candidate; for pictures."""
+        poses = np.stack([candidate.palm_pose for candidate in candidates])
+        return hand_bones(self.hand, np.stack([candidate.joints for candidate in candidates]), poses)
 
     def hand_points(self, joints: np.ndarray, base_from_palm: np.ndarray) -> np.ndarray:
         """Return the hand's skin (2000, 3) m in base."""

@@ -26,7 +26,7 @@ def approach_direction(scene: HandOnObject, open_hand: HandPose, distance: float
     """
     hand = scene.hand
     palmar = hand.link_palmar[hand.link_index(hand.spec.root)]
-    fingers = torch.tensor([0.0, 0.0, 1.0])
+    fingers = F.normalize(torch.tensor(hand.spec.fingers, dtype=torch.float32), dim=0)
     local = torch.stack([fingers, palmar, F.normalize(fingers + palmar, dim=0)])  # (D, 3)
     down = torch.tensor([0.0, 0.0, -1.0]).expand(len(open_hand), 1, 3)
     options = torch.cat([torch.einsum("bij,dj->bdi", open_hand.rotation, local), down], 1)

@@ -16,8 +16,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.sdf import SdfGrid
 
-BACK_OF_FINGER = 0.02  # m that a contact is lengthened by for each unit it faces away
-FACING = 0.2  # cosine between palmar side and surface below which that begins
+BACK_OF_FINGER = 0.02  # m that a contact is lengthened by for each unit it faces away, beyond the hand's `facing`
 CONTACT_SPHERES = 24  # of one link; a palm has more, but its middle is where it touches
 
 
@@ -104,7 +103,7 @@ class HandOnObject:
     def _contacts(self, centers: Tensor, palmar: Tensor, skin: Tensor, normal: Tensor) -> Contacts:
         facing = -(normal * palmar).sum(-1)
         # A contact on the back of a finger is none: its distance is lengthened.
-        effective = skin + BACK_OF_FINGER * (FACING - facing).clamp(min=0)
+        effective = skin + BACK_OF_FINGER * (self.hand.spec.facing - facing).clamp(min=0)
         by_link = effective[:, self._link_spheres].masked_fill(~self._link_mask, torch.inf)
         nearest = by_link.argmin(-1, keepdim=True)
         sphere = self._link_spheres.expand(len(nearest), -1, -1).gather(-1, nearest).squeeze(-1)

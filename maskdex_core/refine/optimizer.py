@@ -9,15 +9,20 @@ Index legend: B batch, C contact links, J driven joints, D = J + 6 unknowns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.residuals import CLEARANCE, ErrorScales, Goal, GraspResiduals, Residuals
 from maskdex_core.refine.rows import apply_step
+
+AT_LIMIT = 1e-5  # rad from a limit within which a joint stands at it
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,16 @@ class RefineConfig:
     attract: float = 0.020
     clearance: float = CLEARANCE
     scales: ErrorScales = field(default_factory=ErrorScales)
+
+
+class Objective(Protocol):
+    """What is minimised: residuals of a pose, and the weight (D,) of each unknown that damping is in units of."""
+
+    prior_weight: Tensor
+
+    def __call__(self, pose: HandPose) -> Residuals:
+        """Return the residuals at a pose."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ def refine(
             free[: start.joints.shape[1]] = movable.float()
         if hold_palm:
             free[-6:] = 0.0
-        pose, energy = _descend(scene, residuals, start, config, free)
+        pose, energy = descend(scene.hand, residuals, start, config, free)
         joints = pose.joints if movable is None else torch.where(movable, pose.joints, start.joints)
         if hold_palm:
             pose = HandPose(joints, start.rotation, start.translation)
@@ -103,14 +118,33 @@ def outermost_links(scene: HandOnObject) -> Tensor:
     return torch.tensor([name in tips for name in scene.hand.spec.contact_links])
 
 
-def _descend(
-    scene: HandOnObject, residuals: GraspResiduals, start: HandPose, config: RefineConfig, free: Tensor
+def descend(
+    hand: HandModel,
+    residuals: Objective,
+    start: HandPose,
+    config: RefineConfig,
+    free: Tensor,
+    bound: Callable[[HandPose], HandPose] | None = None,
 ) -> tuple[HandPose, Tensor]:
+    """Minimise residuals of a hand by damped Gauss–Newton; the steps of `config`, nothing else of it.
+
+    Args:
+        hand: whose joint limits hold.
+        residuals: what is minimised.
+        start: B configurations.
+        free: (D,) 1 for unknowns that may move, 0 for those that are held.
+        bound: brings a pose back into where it may be; None for anywhere.
+
+    Returns:
+        The poses and their energy (B,).
+    """
     pose, now = start, residuals(start)
     damping = torch.full((len(start),), config.damping)
     for _ in range(config.steps):
-        step = _step(now, damping, residuals.prior_weight, free, config)
-        trial = apply_step(scene.hand, pose, step)
+        movable = free * _not_at_limits(hand, pose, now)
+        trial = apply_step(hand, pose, _step(now, damping, residuals.prior_weight, movable, config))
+        if bound is not None:
+            trial = bound(trial)
         then = residuals(trial)
         # A finger must not jump through a thin wall: steps that make things worse are undone.
         better = then.values.square().sum(-1) < now.values.square().sum(-1)
@@ -123,9 +157,22 @@ def _descend(
     return pose, now.values.square().sum(-1)
 
 
+def _not_at_limits(hand: HandModel, pose: HandPose, now: Residuals) -> Tensor:
+    """Return (B, D) float: 0 for joints that stand at a limit which the gradient pushes them against."""
+    gradient = (now.rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)
+    count = pose.joints.shape[1]
+    downhill = gradient[:, :count]
+    stuck = ((pose.joints <= hand.lower + AT_LIMIT) & (downhill > 0)) | (
+        (pose.joints >= hand.upper - AT_LIMIT) & (downhill < 0)
+    )
+    movable = torch.ones_like(gradient)
+    movable[:, :count] = (~stuck).float()
+    return movable
+
+
 def _step(now: Residuals, damping: Tensor, weight: Tensor, free: Tensor, config: RefineConfig) -> Tensor:
     # Held unknowns are taken out before the solve: the free ones must not count on their help.
-    rows = now.rows * free
+    rows = now.rows * free[:, None]
     normal = rows.transpose(1, 2) @ rows + damping[:, None, None] * torch.diag(weight.square())
     step = -torch.linalg.solve(normal, (rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)) * free
     joints = len(weight) - 6

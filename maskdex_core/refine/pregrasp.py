@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from maskdex_core.refine.contacts import HandOnObject
@@ -13,6 +14,21 @@ from maskdex_core.refine.residuals import ErrorScales
 OPEN = RefineConfig(
     steps=8, clearance=0.007, scales=ErrorScales(penetration=0.002, table=0.0005, joint=1.5), largest_bend=0.2
 )
+
+PUSHING = -0.0005  # m of clearance below which a pre-grasp would push the object
+
+
+def cleared(scene: HandOnObject, pose: HandPose, pregrasp: Tensor) -> Tensor:
+    """Return pre-grasps (B, J) rad that neither push the object nor scrape the table.
+
+    Most do so already, by backing off along the contacts' normals; solving the others only is what it costs.
+    """
+    opened = HandPose(pregrasp, pose.rotation, pose.translation)
+    near = (scene.clearance(opened) < PUSHING) | (scene.table_depth(opened) > 0)
+    rows = torch.nonzero(near).flatten()
+    if len(rows) == 0:
+        return pregrasp
+    return pregrasp.index_copy(0, rows, open_clear(scene, pose[rows], pregrasp[rows]))
 
 
 def open_clear(scene: HandOnObject, pose: HandPose, pregrasp: Tensor) -> Tensor:

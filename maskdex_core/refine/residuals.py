@@ -39,7 +39,8 @@ class Residuals:
         return Residuals(torch.cat([p.values for p in parts], 1), torch.cat([p.rows for p in parts], 1))
 
 
-Goal = Callable[[HandPose, HandMotion], Residuals]
+Goal = Callable[[HandPose, HandMotion, HandView], Residuals]
+"""Residuals of one's own: a pose, how its points move, and where its spheres are."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class GraspResiduals:
     ) -> None:
         """Take the scene, scales, the start (prior), `active` (B, C) 0..1, residuals of one's own, clearance (m)."""
         self._scene, self._scales, self._start, self._active, self._goal = scene, scales, start, active, goal
-        self._clearance = clearance
+        # Boxes keep their edges out too: what stops short of a surface closes softly, what is inside kicks.
+        self._clearance = clearance + scene.hand.sphere_edge
         self._fingers, self._reach = finger_reach(scene.hand)
         joints = start.joints.shape[1]
         self.prior_weight = 1 / torch.tensor([scales.joint] * joints + [scales.turn] * 3 + [scales.shift] * 3)
@@ -95,7 +97,7 @@ class GraspResiduals:
         if self._scene.table_height is not None:
             parts.append(self._table(view.centers, motion, self._scene.table_height))
         if self._goal is not None:
-            parts.append(self._goal(pose, motion))
+            parts.append(self._goal(pose, motion, view))
         return Residuals.joined(parts)
 
     def _gap(self, view: HandView, along: Tensor) -> Residuals:
@@ -140,10 +142,18 @@ def finger_reach(hand: HandModel) -> tuple[Tensor, Tensor]:
     finger = torch.nonzero(hand.sphere_part > 0).flatten()
     flat = hand.clamp(torch.zeros(1, len(hand.joint_names)))
     centers = hand.place(hand.link_transforms(flat), hand.sphere_link, hand.sphere_center)[0, finger]
-    touching = hand.sphere_radius[finger][:, None] + hand.sphere_radius[finger]
+    radius = hand.sphere_radius[finger] + hand.sphere_edge[finger]
+    touching = radius[:, None] + radius
     apart = (centers[:, None] - centers).norm(dim=-1) > touching
     part = hand.sphere_part[finger]
     return finger, (touching + SELF_CLEARANCE) * (apart & (part[:, None] != part))
+
+
+def self_depth(hand: HandModel, pose: HandPose) -> Tensor:
+    """Return how deep (B,) in m fingers stand in each other, boxes with their edges."""
+    finger, reach = finger_reach(hand)
+    placed = hand.place(hand.link_transforms(pose.joints), hand.sphere_link[finger], hand.sphere_center[finger])
+    return (reach - SELF_CLEARANCE - torch.cdist(placed, placed)).flatten(1).amax(-1).clamp(min=0)
 
 
 def _below(clearance: Tensor, rows: Tensor, scale: float) -> Residuals:

@@ -1,34 +1,34 @@
-"""Map grasps of one hand onto another: align landmarks, match fingertips, then make contact.
+"""Map grasps of one hand onto another: fingertips first, then the contacts, then the squeeze of that hand.
 
-A finger the target hand lacks is left out: the remaining fingers match their own counterparts and
-the contact residuals close the hand with what there is.
+What counts is that the target hand holds the object. Its fingertips are put where the source's were, without
+the object; from there the contact optimiser brings the links that should touch to the places where the
+source touched. Several starts are tried, the best are finished, and the one whose squeeze balances best is kept.
 
-Index legend: B grasps, F fingers both hands have, M landmarks.
+Index legend: B grasps, F fingers both hands have, T tries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 
-from maskdex_core.errors import HandError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
-from maskdex_core.refine.optimizer import RefineConfig, refine
+from maskdex_core.refine.optimizer import RefineConfig, RefineResult, descend, nearly_touching, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import grasp_cost
-from maskdex_core.refine.residuals import ErrorScales, Goal, Residuals
-from maskdex_core.refine.rows import HandMotion
+from maskdex_core.refine.residuals import ErrorScales, self_depth
 from maskdex_core.refine.squeeze import SqueezeConfig, solve_closing
+from maskdex_core.retarget.contact_goal import REACH, ContactGoal, contact_goal
+from maskdex_core.retarget.fingertips import Fingertips, MatchConfig, match_points
+from maskdex_core.retarget.landmarks import shared_fingers
 
-# Fingertips alone: the object is not felt, and the hand may travel far.
-MATCH = RefineConfig(
-    steps=8, largest_bend=0.4, largest_turn=0.4, largest_shift=0.05,
-    scales=ErrorScales(penetration=0.1, table=0.1, self_collision=0.1, joint=5.0, turn=5.0, shift=1.0),
-)  # fmt: skip
-CONTACT = RefineConfig(steps=20, scales=ErrorScales(joint=3.0, turn=2.0, shift=0.1))
+SCALES = ErrorScales(joint=3.0, turn=2.0, shift=0.1)
+DEEPEST = 0.004  # m inside the geometry, which is itself a guess behind the object
+LOOSEST = 0.5  # share of the squeeze's force that its contacts may leave unbalanced
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,25 @@ class RetargetConfig:
     """Effort and emphasis.
 
     Attributes:
-        match: free fingertip matching (no object). contact: contact refinement from there.
-        match_scale, tip_scale: m; the fingertip error that costs 1 while matching, and while touching.
-        free_share: weight of a finger that does not touch, relative to one that does.
-        closings: how far the hand is closed at each try's start, 0 open, 1 closed; the best try counts.
+        match: fingertips alone. sort: refinement on the object of all tries. finished: how many of each grasp go
+            on. contact: refinement of those.
+        contact_scale, idle_scale: m; the error that costs 1 of a contact's place, and of a fingertip that need
+            not touch.
+        free_share: weight of a finger that does not touch, relative to one that does, in `match`.
+        closings: how far the hand is closed at each start, 0 open, 1 closed; the best try counts.
         deepest: m; a penetration of this depth costs as much as a squeeze that balances nothing.
-        squeeze: forces of the target hand's squeeze.
+        squeeze: forces of the squeeze; its stiffness is the target hand's.
     """
 
-    match: RefineConfig = MATCH
-    contact: RefineConfig = CONTACT
-    match_scale: float = 0.005
-    tip_scale: float = 0.010
+    match: MatchConfig = field(default_factory=MatchConfig)
+    sort: RefineConfig = field(default_factory=lambda: RefineConfig(steps=8, scales=SCALES))
+    finished: int = 2
+    contact: RefineConfig = field(default_factory=lambda: RefineConfig(steps=14, scales=SCALES))
+    contact_scale: float = 0.004
+    idle_scale: float = 0.030
     free_share: float = 0.1
-    closings: tuple[float, ...] = (0.1, 0.4, 0.7)
-    deepest: float = 0.004
+    closings: tuple[float, ...] = (0.5, 0.3, 0.7, 0.15)
+    deepest: float = DEEPEST
     squeeze: SqueezeConfig = field(default_factory=SqueezeConfig)
 
 
@@ -61,7 +65,8 @@ class Retargeted:
     Attributes:
         pose: configuration in contact. pregrasp, squeeze: (B, J) rad, inside the joint limits.
         energy: (B,) refined energy, lower is better. residual: (B,) wrench left, share of the force.
-        tip_error: (B, F) m between target and source fingertips. fingers: the F names.
+        tip_error: (B, F) m between target and source fingertips. contact_error: (B, F) m between the places
+            where they touch, NaN for fingers that need not. fingers: the F names.
         penetration: (B,) m.
     """
 
@@ -71,8 +76,23 @@ class Retargeted:
     energy: Tensor
     residual: Tensor
     tip_error: Tensor
+    contact_error: Tensor
     fingers: tuple[str, ...]
     penetration: Tensor
+
+    def rows(self, index: Tensor) -> Retargeted:
+        """Return the grasps at some indices."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Retargeted(**{name: value if name == "fingers" else value[index] for name, value in kept.items()})
+
+    def objection(self, row: int) -> str:
+        """Return why a grasp cannot hold its object, or an empty text."""
+        depth, residual = float(self.penetration[row]), float(self.residual[row])
+        if depth > DEEPEST:
+            return f"grasp: the hand would be {1e3 * depth:.1f} mm inside the object; at most {1e3 * DEEPEST:g} mm"
+        if residual > LOOSEST:
+            return f"grasp: {100 * residual:.0f} % of the squeeze stay unbalanced; at most {100 * LOOSEST:g} %"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -105,43 +125,16 @@ def retarget(
         HandError: when the hands share fewer than two fingers.
     """
     config = config or RetargetConfig()
-    target = scene.hand
-    fingers = tuple(f for f in source.finger_names if f in target.finger_names)
-    if len(fingers) < 2:
-        raise HandError(
-            f"hands {source.name!r} and {target.name!r} share {len(fingers)} fingers; at least 2 are needed"
-        )
-    rows = [source.finger_names.index(finger) for finger in fingers]
-    columns = [target.finger_names.index(finger) for finger in fingers]
-    goal = grasp.to_object(source.tip_points(grasp.joints))[:, rows]
-    weight = torch.where(source_touch[:, rows], 1.0, config.free_share)
-
-    if keep is None:
-        tries, held = len(config.closings), {}
-        start = HandPose.joined([_aligned(source, grasp, target, fingers, closing) for closing in config.closings])
-    else:
-        tries, held = 1, {"movable": keep.movable, "hold_palm": keep.palm}
-        start = keep.before[[0] * len(grasp)]
-    active = _active_links(target, source_touch[:, rows], fingers).repeat(tries, 1)
-    tips = TipGoal(target, columns, goal.repeat(tries, 1, 1), weight.repeat(tries, 1))
-    nothing = torch.zeros_like(active)
-    matched = refine(scene, start, config.match, nothing, goal=tips.within(config.match_scale), **held)
-    made = refine(scene, matched.pose, config.contact, active, goal=tips.within(config.tip_scale), **held)
-    closing = solve_closing(scene, made.pose, config.squeeze)
-    depth = scene.penetration(made.pose)
-    cost = grasp_cost(made.energy, closing.residual) + depth / config.deepest
-    # The best of the tries of each grasp.
-    best = cost.reshape(tries, -1).argmin(0) * len(grasp) + torch.arange(len(grasp))
-    pose = made.pose[best]
     with torch.no_grad():
-        error = (pose.to_object(target.tip_points(pose.joints))[:, columns] - goal).norm(dim=-1)
-    return Retargeted(
-        pose, closing.pregrasp[best], target.clamp(closing.squeeze[best]), made.energy[best], closing.residual[best],
-        error, fingers, depth[best],
-    )  # fmt: skip
+        goal = contact_goal(source, grasp, scene, shared_fingers(source, scene.hand), source_touch)
+        if keep is None:
+            starts = _starts(source, grasp, scene.hand, goal, config)
+            return _best_contact(scene, starts, goal, config)
+        starts = [_edited(scene.hand, goal, keep, config)]
+        return _best_contact(scene, starts, goal, config, movable=keep.movable, hold_palm=keep.palm)
 
 
-def touching_fingers(scene: HandOnObject, pose: HandPose, reach: float = 0.004) -> Tensor:
+def touching_fingers(scene: HandOnObject, pose: HandPose, reach: float = REACH) -> Tensor:
     """Return (B, fingers) bool: which fingers have a contact link within `reach` m of the object."""
     hand = scene.hand
     with torch.no_grad():
@@ -151,71 +144,65 @@ def touching_fingers(scene: HandOnObject, pose: HandPose, reach: float = 0.004) 
     return torch.stack([near[:, part == i].any(-1) for i in index], -1)
 
 
-@dataclass(frozen=True)
-class TipGoal:
-    """Fingertips as residuals: where chosen fingertips (columns of `tip_points`) should be.
-
-    Attributes:
-        hand: the target hand. columns: F finger columns. points: (B, F, 3) m, object frame.
-        weight: (B, F) of each finger.
-    """
-
-    hand: HandModel
-    columns: list[int]
-    points: Tensor
-    weight: Tensor
-
-    def within(self, scale: float) -> Goal:
-        """Return the residuals; an error of `scale` m costs 1."""
-        link, point = self.hand.tips
-        link, point = link[self.columns], point[self.columns]
-
-        def residuals(pose: HandPose, motion: HandMotion) -> Residuals:
-            placed = pose.to_object(self.hand.place(self.hand.link_transforms(pose.joints), link, point))
-            root = self.weight.sqrt() / scale
-            rows = [motion.along(link, placed, axis.expand_as(placed)) * root[..., None] for axis in torch.eye(3)]
-            values = (placed - self.points) * root[..., None]
-            return Residuals(values.transpose(1, 2).flatten(1), torch.cat(rows, 1))
-
-        return residuals
+def _starts(
+    source: HandModel, grasp: HandPose, target: HandModel, goal: ContactGoal, config: RetargetConfig
+) -> list[HandPose]:
+    """Return the target hand with its fingertips at the source's, from every closing."""
+    weight = torch.where(goal.touch, 1.0, config.free_share)
+    return [
+        match_points(
+            source, grasp, target, goal.fingers, goal.tips, weight, replace(config.match, closings=(closing,))
+        ).pose
+        for closing in config.closings
+    ]
 
 
-def _landmarks(hand: HandModel, joints: Tensor, fingers: tuple[str, ...]) -> Tensor:
-    """Return finger bases, then fingertips, (B, 2F, 3) m in the palm frame."""
-    transforms = hand.link_transforms(joints)
-    bases = torch.tensor([hand.link_index(hand.spec.parts[finger][0]) for finger in fingers])
-    base_points = transforms[:, bases, :3, 3]
-    columns = [hand.finger_names.index(finger) for finger in fingers]
-    return torch.cat([base_points, hand.tip_points(joints)[:, columns]], 1)
+def _edited(target: HandModel, goal: ContactGoal, keep: Kept, config: RetargetConfig) -> HandPose:
+    """Return the earlier configuration with what may move brought to the fingertips."""
+    start = keep.before[[0] * len(goal.tips)]
+    free = torch.cat([keep.movable.float(), torch.full((6,), 0.0 if keep.palm else 1.0)])
+    tips = Fingertips(target, goal.fingers, goal.tips, torch.where(goal.touch, 1.0, config.free_share))
+    pose, _ = descend(target, tips, start, config.match.descent, free)
+    return pose
 
 
-def _aligned(
-    source: HandModel, grasp: HandPose, target: HandModel, fingers: tuple[str, ...], closing: float
-) -> HandPose:
-    """Return the target hand partly closed, its landmarks laid on the source's (Kabsch 1976)."""
-    joints = ((1 - closing) * target.lower + closing * target.upper).expand(len(grasp), -1)
-    theirs = _landmarks(target, joints, fingers)
-    ours = grasp.to_object(_landmarks(source, grasp.joints, fingers))
-    center, goal = theirs.mean(1, keepdim=True), ours.mean(1, keepdim=True)
-    covariance = (theirs - center).transpose(1, 2) @ (ours - goal)
-    u, _, vt = torch.linalg.svd(covariance)
-    flip = torch.ones(len(grasp), 3)
-    flip[:, 2] = torch.sign(torch.linalg.det(vt.transpose(1, 2) @ u.transpose(1, 2)))
-    rotation = vt.transpose(1, 2) @ torch.diag_embed(flip) @ u.transpose(1, 2)
-    translation = goal[:, 0] - (rotation @ center.transpose(1, 2)).squeeze(-1)
-    return HandPose(joints.clone(), rotation, translation)
+def _best_contact(
+    scene: HandOnObject,
+    starts: list[HandPose],
+    goal: ContactGoal,
+    config: RetargetConfig,
+    movable: Tensor | None = None,
+    hold_palm: bool = False,
+) -> Retargeted:
+    """Refine every start twice, with the source's contacts and with all that lies near; finish the best, keep one."""
+    wanted = goal.active(scene.hand)
+    near = [torch.maximum(wanted, nearly_touching(scene, start, config.contact)) for start in starts]
+    active = torch.cat([links for also in near for links in (wanted, also)])
+    pose = HandPose.joined([start for start in starts for _ in range(2)])
+    goals = goal.repeated(2 * len(starts))
+    stages = ((config.sort, config.finished), (config.contact, 1))
+    for effort, kept in stages:
+        places = goals.residuals(scene.hand, config.contact_scale, config.idle_scale)
+        made = refine(scene, pose, effort, active, movable=movable, hold_palm=hold_palm, goal=places)
+        tries, cost = _judged(scene, made, goals, config)
+        order = cost.reshape(-1, len(wanted)).argsort(dim=0, stable=True)[:kept]
+        rows = (order * len(wanted) + torch.arange(len(wanted))).flatten()
+        pose, active, goals = tries.pose[rows], active[rows], goal.repeated(len(order))
+    best = tries.rows(rows)
+    return replace(best, pregrasp=cleared(scene, best.pose, best.pregrasp))
 
 
-def _active_links(target: HandModel, touch: Tensor, fingers: tuple[str, ...]) -> Tensor:
-    """Return (B, C) float: the outermost contact link of every finger that touches."""
-    links = target.contact_link_index.tolist()
-    active = torch.zeros(len(touch), len(links))
-    for column, finger in enumerate(fingers):
-        outer = max(links.index(link) for link in links if target.part_names[int(target.link_part[link])] == finger)
-        active[:, outer] = touch[:, column].float()
-    # Two contacts at least, or nothing is held.
-    short = active.sum(-1) < 2
-    if short.any():
-        everything = _active_links(target, torch.ones(1, len(fingers), dtype=torch.bool), fingers)
-        active[short] = everything
-    return active
+def _judged(
+    scene: HandOnObject, made: RefineResult, goals: ContactGoal, config: RetargetConfig
+) -> tuple[Retargeted, Tensor]:
+    """Return refined tries with their squeeze, and what each costs: wrench left, depth in the object and in itself."""
+    hand, pose = scene.hand, made.pose
+    closing = solve_closing(scene, pose, replace(config.squeeze, stiffness=hand.spec.stiffness))
+    depth = scene.penetration(pose)
+    columns = [hand.finger_names.index(finger) for finger in goals.fingers]
+    tips = pose.to_object(hand.tip_points(pose.joints))[:, columns]
+    tries = Retargeted(
+        pose, closing.pregrasp, hand.clamp(closing.squeeze), made.energy, closing.residual,
+        (tips - goals.tips).norm(dim=-1), goals.error(scene, pose), goals.fingers, depth,
+    )  # fmt: skip
+    return tries, grasp_cost(made.energy, closing.residual) + (depth + self_depth(hand, pose)) / config.deepest

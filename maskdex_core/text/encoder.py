@@ -41,11 +41,11 @@ def check_text(text: str) -> str:
     """
     if not isinstance(text, str):
         raise TextError(f"task text is a {type(text).__name__}, expected a string")
+    if len(text) > TEXT_LIMIT:  # before anything is done with it
+        raise TextError(f"task text has {len(text)} characters, the limit is {TEXT_LIMIT}")
     stripped = " ".join(text.split())
     if not stripped:
         raise TextError(f"task text is empty (0 of 1 to {TEXT_LIMIT} characters)")
-    if len(text) > TEXT_LIMIT:
-        raise TextError(f"task text has {len(text)} characters, the limit is {TEXT_LIMIT}")
     return stripped
 
 

@@ -1,95 +1,87 @@
-"""Publishes a plan on the controllers' `joint_trajectory` topics, after a last look at its form.
+"""Publishes a plan on the controllers' `joint_trajectory` topics.
 
-The planner's safety verdict judges the motion. This module judges what a
-joint_trajectory_controller would reject or misread: names, times, end velocity, numbers.
+A topic gives no answer: the motion counts as running for as long as the plan says, and stops by another
+trajectory that brakes it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from maskdex_core.errors import RobotError
-from maskdex_ros.conversions import trajectory_message
+from maskdex_ros.outputs.controller_message import controller_message
+from maskdex_ros.outputs.output import CANCELLED, Events
 from maskdex_ros.qos import profile
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
-    from trajectory_msgs.msg import JointTrajectory
-
-ARM_TOPIC = "arm_controller/joint_trajectory"
-HAND_TOPIC = "hand_controller/joint_trajectory"
-# The controller on Jazzy refuses an end velocity above float32's epsilon; rounding alone stays below it.
-END_VELOCITY = 1e-7  # [rad/s]
 
 
 class JointTrajectoryOutput:
     """The two lifecycle publishers of arm and hand."""
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publishers; they stay silent until the node is active."""
-        self._node = node
-        self._arm = node.create_lifecycle_publisher(_type(), ARM_TOPIC, profile())
-        self._hand = node.create_lifecycle_publisher(_type(), HAND_TOPIC, profile())
+    def __init__(self, node: LifecycleNode, arm_controller: str, hand_controller: str) -> None:
+        """Create the publishers of `<controller>/joint_trajectory`; they are silent until the node is active."""
+        from trajectory_msgs.msg import JointTrajectory
 
-    def publish(self, trajectory: Any) -> None:
+        self._node = node
+        self._arm, self._hand = (
+            node.create_lifecycle_publisher(JointTrajectory, f"{controller}/joint_trajectory", profile())
+            for controller in (arm_controller, hand_controller)
+        )
+        self._end_timer: Any = None
+        self._events: Events | None = None
+        self._reason = ""
+
+    def show(self, plan: Any) -> None:
+        """Show nothing: controllers only move."""
+
+    def start(self, trajectory: Any, events: Events) -> None:
         """Publish a `RobotTrajectory`: both messages are built and checked before either leaves.
 
         Raises:
-            RobotError: when either would not be accepted; nothing is published then.
+            RobotError: when either would not be accepted, or nobody listens; nothing is published then.
         """
+        for publisher in (self._arm, self._hand):
+            if publisher.get_subscription_count() == 0:
+                raise RobotError(
+                    f"nobody listens on {publisher.topic_name}; is the controller running, and is its name right?"
+                )
+        self._publish(trajectory)
+        self._events, self._reason = events, ""
+        self._end_after(trajectory.duration)
+        events.accepted()
+
+    def stop(self, braking: Callable[[], Any]) -> None:
+        """Publish the way to rest, which replaces what the controllers still have to run."""
+        to_rest = braking()
+        self._publish(to_rest)
+        self._reason = CANCELLED
+        self._end_after(to_rest.duration)
+
+    def destroy(self) -> None:
+        """Remove both publishers from the node."""
+        self._forget_timer()
+        self._node.destroy_lifecycle_publisher(self._arm)
+        self._node.destroy_lifecycle_publisher(self._hand)
+
+    def _publish(self, trajectory: Any) -> None:
         arm, hand = controller_message(trajectory.arm), controller_message(trajectory.hand)
         self._hand.publish(hand)
         self._arm.publish(arm)
 
-    def destroy(self) -> None:
-        """Remove both publishers from the node."""
-        self._node.destroy_lifecycle_publisher(self._arm)
-        self._node.destroy_lifecycle_publisher(self._hand)
+    def _end_after(self, seconds: float) -> None:
+        self._forget_timer()
+        self._end_timer = self._node.create_timer(seconds, self._end)
 
+    def _end(self) -> None:
+        self._forget_timer()
+        events, self._events = self._events, None
+        if events is not None:
+            events.ended(self._reason)
 
-def controller_message(trajectory: Any) -> JointTrajectory:
-    """Return the message of one `JointTrajectory`; its point at time 0, the present position, is left out.
-
-    Raises:
-        RobotError: on a wrong shape, a number that is not finite, times that do not increase, or a
-            robot that still moves at the end.
-    """
-    names = tuple(trajectory.joint_names)
-    times = np.asarray(trajectory.times, dtype=np.float64)
-    parts = [
-        np.asarray(part, dtype=np.float64)
-        for part in (trajectory.positions, trajectory.velocities, trajectory.accelerations)
-    ]
-    _check_form(names, times, parts)
-    first = int(times[0] == 0.0)
-    times, parts = times[first:], [part[first:] for part in parts]
-    if len(times) == 0 or times[0] <= 0.0 or np.any(np.diff(np.round(times * 1e9)) <= 0):
-        raise RobotError(f"trajectory of {names[0]}..: times must increase strictly from above 0 s")
-    if np.abs(parts[1][-1]).max() > END_VELOCITY:
-        fastest = names[int(np.abs(parts[1][-1]).argmax())]
-        raise RobotError(f"trajectory ends while {fastest} still moves; the end velocity must be 0")
-    # Exactly zero: the controller compares with its own epsilon.
-    parts[1] = parts[1].copy()
-    parts[1][-1] = 0.0
-    return trajectory_message(names, times, *parts)
-
-
-def _check_form(names: tuple[str, ...], times: Any, parts: list[Any]) -> None:
-    if not names or len(set(names)) != len(names):
-        raise RobotError(f"trajectory names {list(names)}: expected every joint once")
-    if times.ndim != 1 or len(times) == 0:
-        raise RobotError(f"trajectory of {names[0]}..: times have shape {times.shape}; expected (T,), T > 0")
-    for part, label in zip(parts, ("positions", "velocities", "accelerations"), strict=True):
-        if part.shape != (len(times), len(names)):
-            expected = (len(times), len(names))
-            raise RobotError(f"trajectory of {names[0]}..: {label} have shape {part.shape}; expected {expected}")
-        if not np.isfinite(part).all():
-            raise RobotError(f"trajectory of {names[0]}..: {label} hold a number that is not finite")
-
-
-def _type() -> type:
-    from trajectory_msgs.msg import JointTrajectory
-
-    return JointTrajectory
+    def _forget_timer(self) -> None:
+        if self._end_timer is not None:
+            self._node.destroy_timer(self._end_timer)
+            self._end_timer = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INDEX = "index.json"
+DEFAULT_CUT = 64  # convex parts of a mesh that comes without
 LABEL_POINTS = 8000
 
 
@@ -167,19 +168,22 @@ class ObjectSet(dict[str, ObjectEntry]):
         raise DatasetError(unknown_choice("object", name, self))
 
 
-def load_objects(folder: Path, annotations: Mapping[str, Annotation] | None = None) -> ObjectSet:
+def load_objects(
+    folder: Path, annotations: Mapping[str, Annotation] | None = None, otherwise: Annotation | None = None
+) -> ObjectSet:
     """Return the usable objects of a folder of meshes, by `source/name`; `.load()` on one reads it.
 
     Args:
         folder: with an `index.json`: a list of entries with `source`, `name`, `mesh` and `convex_parts`
             (paths in the folder).
-        annotations: by name; the shipped ones by default. Objects without one, or with `use: false`, are left out.
+        annotations: by name; the shipped ones by default. Objects with `use: false` are left out.
+        otherwise: the annotation of all others, which need no `convex_parts`; None leaves them out.
 
     Raises:
         DatasetError: when the index is missing or damaged, or no object of it is annotated.
     """
     known = read_annotations() if annotations is None else annotations
-    entries = [_entry(row, folder, known) for row in _read_index(folder)]
+    entries = [_entry(row, folder, known, otherwise) for row in _read_index(folder)]
     found = ObjectSet({entry.name: entry for entry in entries if entry is not None and entry.annotation.use})
     if not found:
         raise DatasetError(f"{folder / INDEX}: none of its {len(entries)} objects is annotated for use")
@@ -201,17 +205,21 @@ def _read_index(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _entry(row: dict[str, Any], folder: Path, known: Mapping[str, Annotation]) -> ObjectEntry | None:
-    for key in ("source", "name", "mesh", "convex_parts"):
+def _entry(
+    row: dict[str, Any], folder: Path, known: Mapping[str, Annotation], otherwise: Annotation | None
+) -> ObjectEntry | None:
+    needed = ("source", "name", "mesh") if otherwise else ("source", "name", "mesh", "convex_parts")
+    for key in needed:
         if not isinstance(row.get(key), str):
             raise DatasetError(f"{folder / INDEX}: object {row.get('name')!r} has no {key!r}")
     name = f"{row['source']}/{row['name']}"
-    if name not in known:
+    annotation = known.get(name, otherwise)
+    if annotation is None:
         return None
-    return ObjectEntry(
-        name, folder / row["mesh"], folder / row["convex_parts"], row["source"], str(row.get("licence", "")),
-        known[name],
-    )  # fmt: skip
+    if "convex_parts" not in row and not annotation.cut:
+        annotation = replace(annotation, cut=DEFAULT_CUT)
+    parts = folder / str(row.get("convex_parts", ""))
+    return ObjectEntry(name, folder / row["mesh"], parts, row["source"], str(row.get("licence", "")), annotation)
 
 
 def _piece_labels(mesh: trimesh.Trimesh, annotation: Annotation, parts: list[np.ndarray]) -> np.ndarray:

@@ -27,6 +27,7 @@ SURFACE_POINTS = 2048
 LARGEST = 1.0  # m
 SMALLEST = 0.005  # m
 MIN_VOLUME = 1e-9  # m³
+MAX_MESH_BYTES = 500_000_000  # of a file; `MAX_FACES` triangles written as text take less
 MAX_FACES = 2_000_000
 MAX_NODES = 1_000_000  # of the grid; larger objects get a coarser one
 MAX_BODIES = 64
@@ -109,8 +110,11 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     if kind not in ACCEPTED:
         raise MeshError(f"{path}: kind {kind or 'without extension'!r} is unknown; accepted: {', '.join(ACCEPTED)}")
     try:
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise MeshError(f"{path}: the file is empty (0 bytes)")
+        if size > MAX_MESH_BYTES:
+            raise MeshError(f"{path}: has {size} bytes; at most {MAX_MESH_BYTES} are accepted")
     except OSError as error:
         raise MeshError(f"{path}: mesh file cannot be read ({error.strerror})") from error
     import trimesh

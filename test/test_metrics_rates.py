@@ -1,9 +1,9 @@
-"""Success rates: means over grasps, intervals over objects, and which numbers a table shows."""
+"""Rates: means over grasps, intervals over objects."""
 
 import numpy as np
 import pytest
 
-from maskdex_core.metrics.success import ObjectSuccess, rate, summary
+from maskdex_core.metrics.rates import rate
 
 
 def _outcomes(*texts: str) -> list[np.ndarray]:
@@ -43,20 +43,3 @@ def test_more_objects_narrow_the_interval_as_their_root():
 def test_a_seed_repeats_an_interval():
     outcomes = _outcomes("1101", "0110", "1111", "0001")
     assert rate(outcomes, seed=3) == rate(outcomes, seed=3)
-
-
-def _success(raw: str, refined: str, top1: bool, antipodal: str, antipodal_top1: bool) -> ObjectSuccess:
-    first, second, third = _outcomes(raw, refined, antipodal)
-    return ObjectSuccess("mug", "lift it", first, second, top1, third, antipodal_top1)
-
-
-def test_the_summary_keeps_its_rates_apart():
-    rates = summary([_success("1000", "1110", True, "1100", False), _success("0000", "0010", False, "1110", True)])
-    assert set(rates) == {"raw", "refined", "top1", "best_of_k", "antipodal", "antipodal_top1"}
-    means = {name: found.mean for name, found in rates.items()}
-    assert means == pytest.approx(
-        {"raw": 1 / 8, "refined": 4 / 8, "top1": 1 / 2, "best_of_k": 1.0, "antipodal": 5 / 8, "antipodal_top1": 1 / 2}
-    )
-    assert [rates[name].grasps for name in ("raw", "top1", "best_of_k")] == [8, 2, 2]
-    assert all(found.objects == 2 for found in rates.values())
-    assert str(rates["best_of_k"]) == "1.00 [1.00, 1.00] (n 2, objects 2)"

@@ -1,0 +1,87 @@
+"""The objects of a test: which there are, and how to load each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.errors import DatasetError
+from maskdex_core.metrics.requests import Request, requests_for
+from maskdex_core.objects.meshes.annotated_mesh import load_objects
+from maskdex_core.objects.meshes.part_regions import Annotation
+from maskdex_core.objects.procedural import make_object
+from maskdex_core.objects.target_object import TargetObject
+
+UNKNOWN = Annotation(family="object", rest="body")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One object of a test: its name, family, and how to load it."""
+
+    name: str
+    family: str
+    load: Callable[[], TargetObject]
+
+    def requests(self, rng: np.random.Generator) -> list[Request]:
+        """Return sentences for it in random order, one for each task of its family."""
+        return requests_for(self.family, spoken_name(re.sub(r"_\d+$", "", self.name)), rng)
+
+
+def split_subjects(data: GraspDataset, split: str) -> list[Subject]:
+    """Return the procedural objects of a split of a dataset.
+
+    Raises:
+        DatasetError: when the split has no grasps, or none on a procedural object.
+    """
+    part = data.split(split)
+    found = []
+    for name in part.object_names:
+        facts = part.objects[name].facts
+        if "seed" in facts:
+            family, seed = str(facts["family"]), int(facts["seed"])
+            found.append(Subject(name, family, partial(make_object, family, seed)))
+    if not found:
+        raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
+    return found
+
+
+def unseen_subjects(data: GraspDataset) -> list[Subject]:
+    """Return the procedural objects of all splits whose names begin with "unseen".
+
+    Raises:
+        DatasetError: when there are none.
+    """
+    splits = sorted({str(name) for name in data.table["split"] if str(name).startswith("unseen")})
+    found = [subject for split in splits for subject in split_subjects(data, split)]
+    if not found:
+        raise DatasetError("the dataset has no procedural object in an unseen split: others cannot be built again")
+    return found
+
+
+def folder_subjects(folder: Path) -> list[Subject]:
+    """Return the objects of a folder of meshes with an `index.json`, annotated or not.
+
+    Raises:
+        DatasetError: when the index is missing or damaged, or names no usable object.
+    """
+    entries = load_objects(folder, otherwise=UNKNOWN).values()
+    return [Subject(entry.name, entry.annotation.family, entry.load) for entry in entries]
+
+
+def drawn(subjects: Sequence[Subject], limit: int | None, rng: np.random.Generator) -> list[Subject]:
+    """Return up to `limit` subjects in random order; None keeps all in theirs."""
+    if limit is None:
+        return list(subjects)
+    return [subjects[i] for i in rng.permutation(len(subjects))[:limit]]
+
+
+def spoken_name(name: str) -> str:
+    """Return an object's name as a person says it: `ycb/006_mustard_bottle` is a mustard bottle."""
+    return re.sub(r"^[\d\W_]+", "", name.rsplit("/", 1)[-1]).replace("_", " ").replace("-", " ").strip() or "object"

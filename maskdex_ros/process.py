@@ -1,0 +1,84 @@
+"""The life of a node's process: from `rclpy.init` to an exit code, whenever a signal comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from maskdex_core.errors import MaskdexError
+
+if TYPE_CHECKING:
+    from rclpy.task import Future
+
+CLOSING = 5.0  # [s] a running job gets to end
+
+
+def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
+    """Run a node until its `finished` is done, or SIGINT or SIGTERM comes, and end the process with exit code 0.
+
+    Args:
+        make_node: makes a `LifecycleNode` with a future `finished` and a method `close(timeout)`.
+        args: of the command line; None takes the process's own.
+
+    Returns:
+        The exit code where the node could not be made; otherwise it does not return.
+
+    Raises:
+        Exception: what the node raised while ROS was still up; a signal is never the cause.
+    """
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    node = None
+    try:
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        _spin(executor, node.finished)
+    except MaskdexError as error:
+        rclpy.logging.get_logger("maskdex").fatal(str(error))
+        return error.exit_code
+    except Exception:
+        # A signal shuts ROS down wherever the code is just then, and any call may trip over that.
+        if rclpy.ok():
+            raise
+    finally:
+        if node is not None:
+            _close(node)
+        rclpy.try_shutdown()
+    leave()
+
+
+def _spin(executor: Any, finished: Future[None]) -> None:
+    from rclpy.executors import ExternalShutdownException
+
+    try:
+        executor.spin_until_future_complete(finished)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return
+
+
+def _close(node: Any) -> None:
+    import rclpy
+
+    try:
+        node.close(timeout=CLOSING)
+        node.destroy_node()
+    except Exception:
+        if rclpy.ok():  # as above
+            raise
+
+
+def leave() -> NoReturn:
+    """End the process now: everything is closed, and nothing is left but taking Python apart.
+
+    With torch in it that lasts up to ten seconds on a busy machine, while launch kills after five; and under a
+    job that did not stop in time torch's threads can crash at it.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
