@@ -53,7 +53,8 @@ class Train:
     command: (
         Annotated[Tokenizer, subcommand("tokenizer")]
         | Annotated[Transformer, subcommand("transformer")]
-        | Annotated[Completion, Judge, subcommand("completion")]
+        | Annotated[Judge, subcommand("judge")]
+        | Annotated[Completion, subcommand("completion")]
     )
 
 
