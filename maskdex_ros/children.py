@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maskdex_core.errors import MaskdexError
 
+SILENT = "it wrote nothing"
 EXPLAINED = (2, 3, 4)  # exit codes of errors that name the bad value themselves
 
 
@@ -31,8 +32,9 @@ class Guard:
         if code is None:
             return
         said = self.last_line().removeprefix("error: ")
-        error = ChildError(said if code in EXPLAINED else f"the {self._name} ended with exit code {code}: {said}")
-        error.exit_code = code if code in EXPLAINED else ChildError.exit_code
+        explained = code in EXPLAINED and said != SILENT
+        error = ChildError(said if explained else f"the {self._name} ended with exit code {code}: {said}")
+        error.exit_code = code if explained else ChildError.exit_code
         raise error
 
     def wait(self, timeout: float) -> int | None:
@@ -45,7 +47,7 @@ class Guard:
     def last_line(self) -> str:
         """Return the last line the child wrote."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it wrote nothing"
+        return lines[-1] if lines else SILENT
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     from rclpy.signals import SignalHandlerOptions
 
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
-    node = None
+    node = executor = None
     try:
         node = make_node()
         executor = SingleThreadedExecutor()
@@ -50,6 +51,9 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
         if node is not None:
             _close(node)
         rclpy.try_shutdown()
+    node = executor = None
+    gc.collect()
+    rclpy.get_default_context().destroy()
     leave()
 
 

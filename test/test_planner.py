@@ -80,7 +80,7 @@ def test_report_has_the_promised_keys(plan):
     report = plan.report()
     assert set(report) == {
         "status", "reason", "text", "object", "grasp", "candidates", "target_hand", "trajectory",
-        "timings_ms", "model", "seed", "frame", "extrinsics",
+        "timings_ms", "model", "seed", "frame", "extrinsics", "arm", "chosen",
     }  # fmt: skip
     assert set(report["object"]) == {"points", "centroid", "extent"}
     assert set(report["grasp"]) == {
@@ -112,10 +112,10 @@ def test_report_numbers(plan):
     assert report["timings_ms"]["total"] == pytest.approx(sum(stages), abs=0.1) and min(stages) >= 0
 
 
-def test_save_leaves_four_files(plan, tmp_path):
+def test_save_leaves_five_files(plan, tmp_path):
     plan.save(tmp_path / "out")
     names = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
-    assert set(names) == {"report.json", "trajectory.json", "plan.png", "object.ply"}
+    assert set(names) == {"report.json", "trajectory.json", "plan.png", "object.ply", "scene.npz"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report == json.loads(json.dumps(plan.report()))
     assert json.loads((tmp_path / "out" / "trajectory.json").read_text()) == report["trajectory"]

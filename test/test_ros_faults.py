@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,7 @@ def test_time_that_jumps_back_ends_the_plan_and_drops_what_was_heard() -> None:
         client.publish(clock(105), "/clock")
         plans_from_here(client)
         client.say("hold refine")
+        client.spin_until(lambda: "hold refine" in (_value(client, "working on") or ""), what="the plan")
         client.spin_until(lambda: _stage(client) == "refine", what="the stage")
         cancelled = client.next_report(lambda: client.publish(clock(20), "/clock"))
         assert (cancelled["status"], cancelled["reason"]) == ("error", "the plan was cancelled")
@@ -180,6 +182,7 @@ def test_two_clients_each_get_their_answer(node: Client) -> None:
     try:
         other.heard["/maskdex/report"] = []
         node.next_report(lambda: node.say("slow work"))
+        node.spin_until(lambda: not _working(node), what="the end of it told")
         first = node.trigger_async("plan")
         node.spin_until(lambda: _working(node), what="the running plan")
         second = other.trigger("plan")
@@ -231,3 +234,20 @@ def _value(client: Client, key: str) -> str:
 
 def _working(client: Client) -> bool:
     return bool(_value(client, "working on"))
+
+
+def test_a_node_that_ends_leaves_no_shared_memory() -> None:
+    domain_id = free_domain_id()
+    with process(node_command(*READY, *LENIENT), ros_environment(domain_id)) as child:
+        client = Client(domain_id)
+        try:
+            client.listen_to_node()
+            client.spin_until(lambda: client.state() == "active", what="the active state")
+            maps = Path(f"/proc/{child.pid}/maps").read_text().split()
+            segments = {Path(part) for part in maps if part.startswith("/dev/shm/fastdds_") and "port" not in part}
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 0
+        finally:
+            client.close()
+    assert segments, "the node spoke through no shared memory: there is nothing to test"
+    assert not [path.name for path in segments if path.exists()]

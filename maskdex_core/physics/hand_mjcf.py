@@ -7,7 +7,7 @@ from transforms3d.quaternions import mat2quat
 
 from maskdex_core.hands.model import HandModel
 from maskdex_core.primitives import Primitive
-from maskdex_core.urdf import UrdfJoint
+from maskdex_core.urdf import UrdfJoint, UrdfLink
 
 JOINT_DAMPING = 0.05  # N·m·s/rad, armature kg·m², friction N·m: as MuJoCo Menagerie's Shadow hand
 JOINT_ARMATURE = 0.0002
@@ -22,6 +22,14 @@ def numbers(values: np.ndarray | list[float] | tuple[float, ...]) -> str:
 def pose_attributes(pose: np.ndarray) -> str:
     """Return `pos` and `quat` attributes of a (4, 4) pose."""
     return f'pos="{numbers(pose[:3, 3])}" quat="{numbers(mat2quat(pose[:3, :3]))}"'
+
+
+def inertial(link: UrdfLink) -> str:
+    """Return a link's mass, centre and inertia; nothing for a link without mass."""
+    if link.mass <= 0:
+        return ""
+    full = [link.inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+    return f'<inertial pos="{numbers(link.com)}" mass="{link.mass:.6g}" fullinertia="{numbers(full)}"/>'
 
 
 def hand_bodies(hand: HandModel) -> str:
@@ -74,9 +82,7 @@ def _body(hand: HandModel, link: str, joint: UrdfJoint | None, children: dict[st
             f'<joint name="{joint.name}" axis="{numbers(joint.axis)}" range="{joint.lower} {joint.upper}"'
             f' limited="true" damping="{JOINT_DAMPING}" armature="{JOINT_ARMATURE}" frictionloss="{JOINT_FRICTION}"/>'
         )
-    if data.mass > 0:
-        full = [data.inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-        text += f'<inertial pos="{numbers(data.com)}" mass="{data.mass:.6g}" fullinertia="{numbers(full)}"/>'
+    text += inertial(data)
     text += "".join(_geom(f"{link}/{index}", shape) for index, shape in enumerate(data.shapes))
     text += "".join(_body(hand, child.child, child, children) for child in children.get(link, []))
     return text + "</body>"

@@ -16,6 +16,7 @@ from maskdex_core.physics.hand_mjcf import (
     hand_bodies,
     hand_equalities,
     hand_exclusions,
+    inertial,
     numbers,
     pose_attributes,
 )
@@ -78,9 +79,7 @@ def _link(urdf: Urdf, name: str, joint: UrdfJoint | None, inner: str) -> str:
             f'<joint name="{joint.name}" axis="{numbers(joint.axis)}" limited="true"'
             f' range="{joint.lower} {joint.upper}" damping="{ARM_DAMPING}" armature="{ARM_ARMATURE}"/>'
         )
-    if link.mass > 0:
-        full = [link.inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-        text += f'<inertial pos="{numbers(link.com)}" mass="{link.mass:.6g}" fullinertia="{numbers(full)}"/>'
+    text += inertial(link)
     for shape in link.shapes:
         text += f'<geom class="arm" type="{shape.kind}" size="{numbers(shape.size)}" '
         text += f"{pose_attributes(shape.link_from_shape)}/>"
