@@ -11,10 +11,12 @@ from maskdex_core.grasp import (
     GraspModel,
     HandLayout,
     ModelConfig,
+    PalmPose,
     SamplingConfig,
     TokenizerConfig,
     TransformerConfig,
 )
+from maskdex_core.grasp.rotation import matrix_from_6d
 from maskdex_core.hands import HandModel
 from maskdex_core.training import ExperimentConfig, StageConfig
 
@@ -37,7 +39,7 @@ def shadow() -> HandModel:
     return HandModel.load("shadow")
 
 
-PALM_FRAME = {"finger_frame": "palm", "palm_levels": 3}
+PALM_FRAME = {"finger_frame": "palm", "palm_levels": 3, "finger_levels": 2}
 
 
 def tiny_config(**tokenizer) -> ModelConfig:
@@ -77,4 +79,8 @@ def tiny_model(seed: int = 0, tokenizer: dict | None = None, **transformer) -> G
     for stage in model.tokenizer.quantizer.stages:
         stage.codebook.normal_()
         stage.step.fill_(1)
+    if config.tokenizer.finger_frame == "palm":
+        palm = PalmPose(matrix_from_6d(torch.randn(200, 6)), 0.1 * torch.randn(200, 3))
+        model.tokenizer.prepare(palm)
+    model.network.prepare(model.tokenizer, shadow())
     return model

@@ -5,6 +5,8 @@ import torch
 from grasp_model_support import PALM_FRAME, shadow, tiny_config, tiny_model
 
 from maskdex_core.grasp import PalmPose
+from maskdex_core.grasp.point_tokenizer import PointTokenizer
+from maskdex_core.grasp.pose_tokenizer import PoseTokenizer
 from maskdex_core.grasp.rotation import matrix_from_6d, rotation_about_z
 from maskdex_core.grasp.surface import hand_points, part_selection
 
@@ -21,7 +23,7 @@ def _grasps(count: int, seed: int = 0):
 
 
 def _tokens(tokenizer, count: int, seed: int = 0):
-    return torch.randint(32, (count, tokenizer.quantizer.positions), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(32, (count, tokenizer.chains.positions), generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(params=[{}, PALM_FRAME], ids=["object frame", "palm frame"])
@@ -54,10 +56,13 @@ def test_a_part_encoder_sees_its_part_only(tokenizer):
     ring = hand.joint_part == hand.part_names.index("ring")
     middle = 0.5 * (hand.lower + hand.upper)
     moved[:, ring] = torch.where(joints[:, ring] > middle[ring], hand.lower[ring], hand.upper[ring])
-    first = tokenizer.latent(hand, joints, palm)
-    second = tokenizer.latent(hand, moved, palm)
-    changed = (first - second).abs().amax((0, 2)) > 1e-4
-    assert changed.tolist() == [False, False, False, False, True, False]
+    first, second = (_latent(tokenizer, own, palm) for own in (joints, moved))
+    changed = ((first - second).abs().amax((0, 2)) > 1e-4).tolist()
+    assert changed[-5:] == [False, False, False, True, False] and not any(changed[:-5])
+
+
+def _latent(tokenizer, joints, palm):
+    return tokenizer.latent(joints) if isinstance(tokenizer, PoseTokenizer) else tokenizer.latent(shadow(), joints, palm)
 
 
 def test_decoded_joints_are_inside_the_limits(tokenizer):
@@ -71,7 +76,7 @@ def test_decoded_joints_are_inside_the_limits(tokenizer):
 
 
 def test_with_the_palm_held_other_fingers_stay_bitwise(tokenizer):
-    hand, part_of = shadow(), tokenizer.quantizer.part_of
+    hand, part_of = shadow(), tokenizer.chains.part_of
     tokens = _tokens(tokenizer, 40)
     joints, palm = tokenizer.decode(tokens)
     for part in range(1, 6):
@@ -87,7 +92,7 @@ def test_with_the_palm_held_other_fingers_stay_bitwise(tokenizer):
 @pytest.mark.parametrize(("frame", "reads"), [({}, range(6)), (PALM_FRAME, [0])], ids=["object", "palm"])
 def test_which_tokens_the_palm_is_decoded_from(frame, reads):
     tokenizer = tiny_model(tokenizer=frame).tokenizer
-    tokens, part_of = _tokens(tokenizer, 40), tokenizer.quantizer.part_of
+    tokens, part_of = _tokens(tokenizer, 40), tokenizer.chains.part_of
     _, palm = tokenizer.decode(tokens)
     for part in range(6):
         edited = tokens.clone()
@@ -103,7 +108,7 @@ def test_tokenizing_leaves_the_codebooks_alone_even_in_training_mode(tokenizer):
     before = tokenizer.quantizer.codebook.clone()
     tokens = tokenizer.tokenize(shadow(), joints, palm)
     assert tokenizer.quantizer.training and torch.equal(before, tokenizer.quantizer.codebook)
-    assert tokens.shape == (8, tokenizer.quantizer.positions)
+    assert tokens.shape == (8, tokenizer.chains.positions)
     assert int(tokens.max()) < tiny_config().tokenizer.codes
 
 
@@ -114,3 +119,36 @@ def test_loss_reaches_encoder_and_decoder(tokenizer):
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in tokenizer.parameters())
     assert set(report) >= {"points_mm", "palm_mm", "palm_deg", "joints_deg", "usage", "perplexity"}
+
+
+def test_known_codes_place_palm_and_fingers_and_masked_ones_do_not():
+    tokenizer = tiny_model(tokenizer=PALM_FRAME).tokenizer
+    codes, chains = _tokens(tokenizer, 10), tokenizer.chains
+    whole = tokenizer.decode(codes)
+    nothing = tokenizer.known(codes, torch.ones_like(codes, dtype=torch.bool))
+    everything = tokenizer.known(codes, torch.zeros_like(codes, dtype=torch.bool))
+    assert not nothing.placed.any() and not nothing.posed.any() and not nothing.palm.translation.any()
+    assert everything.placed.all() and everything.posed.tolist()[0] == [False] + [True] * 5
+    assert torch.allclose(everything.palm.translation, whole.palm.translation, atol=1e-6)
+    assert torch.allclose(everything.joints, whole.joints, atol=1e-6)
+    # What lies under the mask is never read.
+    mask = chains.wave_of.expand(10, -1) >= 2
+    other = torch.where(mask, (codes + 1) % 32, codes)
+    first, second = tokenizer.known(codes, mask), tokenizer.known(other, mask)
+    assert torch.equal(first.palm.translation, second.palm.translation) and torch.equal(first.joints, second.joints)
+    assert PointTokenizer.known(tokenizer, codes, mask) is None
+
+
+@pytest.mark.parametrize("frame", [{}, PALM_FRAME], ids=["object", "palm"])
+def test_mean_codes_of_sure_logits_are_the_decoded_grasp(frame):
+    tokenizer = tiny_model(tokenizer=frame).tokenizer
+    codes = _tokens(tokenizer, 6)
+    sure = torch.full((6, codes.shape[1], 32), -50.0).scatter(-1, codes.unsqueeze(-1), 50.0).requires_grad_()
+    for wave in range(tokenizer.chains.waves):
+        asked = (tokenizer.chains.wave_of == wave).expand(6, -1)
+        nothing = torch.zeros_like(asked)
+        expected, decoded = tokenizer.expected(sure, codes, asked, nothing), tokenizer.decode(codes)
+        assert torch.allclose(expected.joints, decoded.joints, atol=1e-5)
+    soft = torch.zeros_like(sure).requires_grad_()
+    tokenizer.expected(soft, codes, asked, asked).joints.sum().backward()
+    assert soft.grad.abs().sum() > 0

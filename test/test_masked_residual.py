@@ -39,16 +39,6 @@ def test_lookup_gives_the_vectors_of_the_tokens():
     assert torch.allclose(quantizer.lookup(made.tokens), made.vectors, atol=1e-5)
 
 
-def test_joined_tokens_split_again():
-    quantizer = _trained()
-    tokens = torch.randint(8, (50, 6))
-    joined = quantizer.join(tokens)
-    assert joined.shape == (50, 3) and torch.equal(quantizer.split(joined), tokens)
-    assert quantizer.vocabulary() == (512, 8, 64) and (joined < torch.tensor(quantizer.vocabulary())).all()
-    # The first level stands in front: tokens with like numbers are like grasps.
-    assert joined[0, 0] // 64 == tokens[0, 0]
-
-
 def test_gradients_pass_straight_through():
     latent = torch.randn(5, 3, 4, requires_grad=True)
     _trained()(latent).vectors.sum().backward()

@@ -67,30 +67,45 @@ def test_a_seed_repeats_a_batch_and_another_seed_does_not():
 def test_guidance_zero_is_the_conditional_pass_alone():
     seen = []
 
-    def network(tokens, mask, conditions):
-        seen.append(conditions)
-        return _predictor()(tokens, mask) + conditions[:, :1, :1]
+    def network(tokens, mask, dropped):
+        seen.append(dropped)
+        return _predictor()(tokens, mask)
 
-    conditional, unconditional = torch.ones(4, 2, 3), torch.zeros(4, 2, 3)
-    predict = guided_predictor(network, conditional, unconditional, 0.0)
+    predict = guided_predictor(network, 0.0)
     predict(torch.zeros(4, POSITIONS, dtype=torch.int64), torch.ones(4, POSITIONS, dtype=torch.bool))
-    assert len(seen) == 1 and torch.equal(seen[0], conditional)
+    assert len(seen) == 1 and not seen[0].any() and len(seen[0]) == 4
 
 
 def test_guided_logits_follow_the_formula_in_one_batch():
     batches = []
+    conditional, unconditional = torch.randn(4, POSITIONS, CODES), torch.randn(4, POSITIONS, CODES)
 
-    def network(tokens, mask, conditions):
+    def network(tokens, mask, dropped):
         batches.append(len(tokens))
-        return conditions[:, :1, :].expand(-1, POSITIONS, -1)
+        return torch.where(dropped[:, None, None], unconditional.repeat(2, 1, 1), conditional.repeat(2, 1, 1))
 
-    conditional, unconditional = torch.randn(4, 2, CODES), torch.randn(4, 2, CODES)
-    logits = guided_predictor(network, conditional, unconditional, 1.5)(
+    logits = guided_predictor(network, 1.5)(
         torch.zeros(4, POSITIONS, dtype=torch.int64), torch.ones(4, POSITIONS, dtype=torch.bool)
     )
     assert batches == [8]
-    expected = 2.5 * conditional[:, :1] - 1.5 * unconditional[:, :1]
-    assert torch.allclose(logits, expected.expand_as(logits), atol=1e-6)
+    assert torch.allclose(logits, 2.5 * conditional - 1.5 * unconditional, atol=1e-6)
+
+
+def test_a_wave_is_filled_whole_before_the_next_begins():
+    waves = torch.tensor([0, 1, 2, 2, 2, 3])
+    masks = []
+
+    def predict(tokens, mask):
+        masks.append(mask.clone())
+        return _predictor()(tokens, mask)
+
+    result = sample_tokens(predict, torch.zeros(8, POSITIONS, dtype=torch.int64), steps=2, waves=waves)
+    asked = [min(waves[row].tolist()) for mask in masks for row in mask]
+    assert asked == sorted(asked)
+    # One code alone needs one step, three need two; codes of later waves stay masked until it is their turn.
+    assert len(masks) == 1 + 1 + 2 + 1
+    assert all(mask[:, waves > min(waves[mask[0]].tolist())].all() for mask in masks)
+    assert ((result.confidence > 0.0) & (result.confidence <= 1.0)).all()
 
 
 def test_temperature_zero_and_top_one_take_the_most_probable():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from maskdex_core.masked import BidirectionalTransformer, expected_codes
+from maskdex_core.masked import BidirectionalTransformer
 
 POSITIONS, CODES = 6, 11
 
@@ -63,7 +63,7 @@ def test_rows_of_a_batch_do_not_mix(network):
     assert torch.allclose(together[1:2], alone, atol=1e-5)
 
 
-def test_tied_embeddings_follow_the_codebook():
+def test_tied_embeddings_follow_what_codes_mean():
     network = _network(code_dim=5)
     tokens = torch.zeros(1, POSITIONS, dtype=torch.int64)
     seen = torch.zeros(1, POSITIONS, dtype=torch.bool)
@@ -81,10 +81,12 @@ def test_width_must_divide_by_heads():
         BidirectionalTransformer(6, 8, width=30, heads=4, layers=1)
 
 
-def test_expected_code_of_a_sure_prediction_is_that_code():
-    codebook = torch.randn(POSITIONS, CODES, 5)
-    tokens = torch.randint(CODES, (4, POSITIONS))
-    logits = torch.full((4, POSITIONS, CODES), -50.0).scatter(-1, tokens.unsqueeze(-1), 50.0)
-    assert torch.allclose(expected_codes(logits, codebook), codebook[torch.arange(POSITIONS), tokens], atol=1e-6)
-    even = expected_codes(torch.zeros(1, POSITIONS, CODES), codebook)
-    assert torch.allclose(even[0], codebook.mean(1), atol=1e-6)
+def test_what_a_position_sees_besides_changes_what_is_predicted(network):
+    tokens, mask = torch.zeros(2, POSITIONS, dtype=torch.int64), torch.ones(2, POSITIONS, dtype=torch.bool)
+    memory = network.read(torch.randn(2, 3, 32))
+    views = torch.zeros(2, POSITIONS, 32)
+    blank = network(tokens, mask, memory, views)
+    assert torch.equal(blank, network(tokens, mask, memory))
+    views[1, 4] = torch.randn(32)
+    moved = (network(tokens, mask, memory, views) - blank).abs().amax((1, 2))
+    assert moved[0] == 0.0 and moved[1] > 1e-4

@@ -106,5 +106,5 @@ def test_both_stages_stop_on_unseen_objects_and_hand_on_the_best(tmp_path):
     kept = module_state(tmp_path / "tokenizer" / "best.safetensors")
     assert torch.equal(weights["tokenizer.quantizer.stages.0.codebook"], kept["quantizer.stages.0.codebook"])
     kept = module_state(tmp_path / "transformer" / "best.safetensors")
-    assert torch.equal(weights["transformer.head_weight"], kept["transformer.head_weight"])
+    assert torch.equal(weights["network.transformer.head_weight"], kept["transformer.head_weight"])
     assert GraspModel.load(folder).info["seeds"] == {"tokenizer": 0, "transformer": 0}

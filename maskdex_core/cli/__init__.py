@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from maskdex_core import __version__
+from maskdex_core.cli.ablate import Ablate
 from maskdex_core.cli.bench import Bench
 from maskdex_core.cli.bench_retarget import BenchRetarget
 from maskdex_core.cli.common import Command, say
@@ -26,7 +27,7 @@ from maskdex_core.cli.replay import Replay
 from maskdex_core.cli.ros_env import RosEnv
 from maskdex_core.cli.sim import Demo, Sim
 from maskdex_core.cli.soak import Soak
-from maskdex_core.cli.train import Completion, Judge, Tokenizer, Transformer
+from maskdex_core.cli.train import Baseline, Completion, Judge, Tokenizer, Transformer
 from maskdex_core.cli.view import ViewPlan
 from maskdex_core.errors import MaskdexError
 
@@ -55,6 +56,7 @@ class Train:
         | Annotated[Transformer, subcommand("transformer")]
         | Annotated[Judge, subcommand("judge")]
         | Annotated[Completion, subcommand("completion")]
+        | Annotated[Baseline, subcommand("baseline")]
     )
 
 
@@ -71,6 +73,7 @@ AnyCommand = (
     | Annotated[Data, subcommand("data")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Ablate, subcommand("ablate")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[BenchRetarget, subcommand("bench-retarget")]
     | Annotated[Soak, subcommand("soak")]

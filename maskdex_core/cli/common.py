@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -101,3 +102,13 @@ def check_seed(seed: int | None) -> None:
     """
     if seed is not None and not 0 <= seed < 1 << 31:
         raise UsageError(f"--seed {seed} is out of range; expected 0 to {(1 << 31) - 1}")
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Refuse a time limit that is none.
+
+    Raises:
+        UsageError: when it is not above 0 and finite.
+    """
+    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
+        raise UsageError(f"--minutes {minutes} is out of range; expected a number above 0")

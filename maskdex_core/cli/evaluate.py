@@ -33,7 +33,7 @@ class Evaluate(TorchCommand):
     texts: int = 1
     """Requests an object."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Grasp model; the shipped one by default."""
+    """Grasp model or baseline; the shipped model by default."""
     samples: int = 16
     """Grasps an object and text."""
     limit: int | None = None

@@ -45,29 +45,29 @@ def evaluate_grasps(options: GraspOptions) -> int:
         MaskdexError: on unusable data, objects or checkpoint.
     """
     out = None if options.out is None else output_file(options.out, ".json")
-    from maskdex_core.grasp.model import GraspModel
-    from maskdex_core.metrics.evaluation import evaluate, summary
+    from maskdex_core.baselines.kinds import load_sampler
+    from maskdex_core.metrics.evaluation import as_json, evaluate, summary
 
     subjects, where = _subjects(options)
-    model = GraspModel.load(options.checkpoint)
+    model = load_sampler(options.checkpoint)
     trials = []
     for trial in evaluate(
         model, subjects, options.observation, options.samples, options.limit, options.seed, options.texts
     ):
         trials.append(trial)
         say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
-    table = {name: _plain(value) for name, value in summary(trials).items()}
+    table = summary(trials)
     content = {
         "objects": where, "observation": options.observation, "samples": options.samples, "seed": options.seed,
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
-        **table, "trials": [_row(trial) for trial in trials],
+        **as_json(table), "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
     if out is not None:
         out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if options.json:
         print_json(content)
         return 0
-    for name, value in summary(trials).items():
+    for name, value in table.items():
         print(f"{name:24s} {value if not isinstance(value, float) else f'{value:.3f}'}")
     return 0
 
@@ -79,10 +79,6 @@ def _subjects(options: GraspOptions) -> tuple[list[Subject], str]:
     if options.objects is not None:
         return folder_subjects(options.objects), "folder"
     return split_subjects(GraspDataset.load(options.data), options.split), options.split
-
-
-def _plain(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _row(trial: ObjectTrial) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`maskdex train tokenizer`, `transformer`, `judge` and `completion`.
+"""`maskdex train tokenizer`, `transformer`, `judge`, `completion` and `baseline`.
 
 The first two also run as one of torchrun's processes:
 torchrun --nproc-per-node 2 --no-python maskdex train tokenizer --data DIR --out DIR
@@ -7,14 +7,13 @@ torchrun --nproc-per-node 2 --no-python maskdex train tokenizer --data DIR --out
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
-from maskdex_core.cli.common import TorchCommand, log_to_stderr, output_folder, say
+from maskdex_core.cli.common import TorchCommand, check_minutes, log_to_stderr, output_folder, say
 from maskdex_core.errors import UsageError
 
 
@@ -35,7 +34,7 @@ class _Stage(TorchCommand):
 
     def _prepare(self) -> Callable[[str], None]:
         """Check the options, join the other processes, and return what tells the person: the first one does."""
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         self.set_threads()
         from maskdex_core import distributed
         from maskdex_core.data.dataset import GraspDataset
@@ -141,7 +140,7 @@ class Completion(TorchCommand):
 
     def run(self) -> int:
         """Make views and train on them."""
-        _check_minutes(self.minutes)
+        check_minutes(self.minutes)
         if self.objects < 1:
             raise UsageError(f"--objects {self.objects} is below 1")
         self.set_threads()
@@ -153,6 +152,21 @@ class Completion(TorchCommand):
         return 0
 
 
-def _check_minutes(minutes: float | None) -> None:
-    if minutes is not None and not (minutes > 0 and math.isfinite(minutes)):
-        raise UsageError(f"--minutes {minutes} is out of range; expected a number above 0")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Baseline(_Stage):
+    """Another way to propose grasps, of the transformer's size and schedule. Leaves the checkpoint in OUT/model."""
+
+    kind: str = "flow"
+    """retrieval (nearest objects and texts), cvae (conditional VAE) or flow (conditional flow matching)."""
+
+    def run(self) -> int:
+        """Train or store it."""
+        from maskdex_core.baselines.kinds import check_kind, train_baseline
+        from maskdex_core.training.config import load_experiment
+
+        check_kind(self.kind)
+        tell = self._prepare()
+        experiment = load_experiment(self.config)
+        folder = train_baseline(self.kind, self.data, experiment, self.out, self.resume, self.minutes, self.device)
+        tell(f"checkpoint in {folder}")
+        return 0

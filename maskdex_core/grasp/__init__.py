@@ -2,8 +2,9 @@
 
 from maskdex_core.grasp.config import ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
 from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.model import GraspModel
-from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
+from maskdex_core.grasp.tokenizer import GraspTokenizer, build_tokenizer
 from maskdex_core.grasp.types import GraspBatch
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "SamplingConfig",
     "TokenizerConfig",
     "TransformerConfig",
+    "build_tokenizer",
 ]

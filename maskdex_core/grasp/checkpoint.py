@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from maskdex_core.config import from_mapping
 from maskdex_core.errors import CheckpointError, ConfigError
 from maskdex_core.grasp.config import ModelConfig
-from maskdex_core.grasp.tokenizer import HandLayout
+from maskdex_core.grasp.layout import HandLayout
 
 if TYPE_CHECKING:
     from maskdex_core.grasp.model import GraspModel

@@ -20,8 +20,8 @@ class TokenizerConfig:
     """Size of a code (paper)."""
     finger_frame: str = "object"
     """"object" (paper): parts are read as skin points in the object frame, the palm is decoded from all codes and a
-    finger from its own code and the palm. "palm": the palm is read as its pose, a finger as its joint angles, and each
-    is decoded from its own codes."""
+    finger from its own code and the palm. "palm": the palm is a chain of motions, a finger is read as its joint
+    angles, and each is decoded from its own codes."""
     palm_levels: int = 1
     """Codes that the palm spends, each on what the ones before left over (paper: one)."""
     finger_levels: int = 1
@@ -81,6 +81,11 @@ class TransformerConfig:
     """Besides the whole object's vector (paper), so many patches of its surface, each with its place; 0 for none."""
     patch_points: int = 16
     """Points of a patch."""
+    view_points: int = 0
+    """Besides, so many points a part from each of which it sees the nearest surface, at the place and in the frame
+    that the known codes give; 0 for none (paper). Needs `finger_frame` "palm"."""
+    view_width: int = 256
+    """Hidden size of a part's view."""
     text_encoder: str = "open_clip:ViT-B-32/openai"
     """Name for `maskdex_core.text.load_encoder` (paper: CLIP)."""
     text_dim: int = 512
@@ -92,7 +97,7 @@ class TransformerConfig:
     mask_high: float = 1.0
     """Upper bound of τ (paper: 1)."""
     tie_codes: bool = False
-    """Token embeddings are projected codebook vectors instead of a table of their own."""
+    """Token embeddings and output weights follow what the codes mean, besides tables of their own."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "width", "feedforward", "object_points", "patch_points", "text_dim"):
@@ -100,6 +105,8 @@ class TransformerConfig:
         if self.width % self.heads:
             raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}")
         _at_least("object_patches", self.object_patches, 0)
+        _at_least("view_points", self.view_points, 0)
+        _at_least("view_width", self.view_width, 1)
         _between("drop_condition", self.drop_condition, 0.0, 1.0)
         _between("dropout", self.dropout, 0.0, 1.0)
         _between("mask_high", self.mask_high, 0.0, 1.0)
@@ -111,7 +118,7 @@ class SamplingConfig:
     """How tokens are drawn. T is between the paper's ablated 3 and 5; the rest is not stated there."""
 
     steps: int = 5
-    """Iterations T."""
+    """Iterations T a wave of codes (`CodeChains`); the paper's six codes are one wave."""
     guidance: float = 1.0
     """Guidance scale s in (1 + s)·ω_c - s·ω_u; 0 is conditional only."""
     temperature: float = 1.0
@@ -133,6 +140,13 @@ class ModelConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        if self.transformer.view_points and self.tokenizer.finger_frame != "palm":
+            raise ConfigError(
+                f"view_points {self.transformer.view_points} need finger_frame 'palm', not "
+                f"{self.tokenizer.finger_frame!r}: only then does the palm's code place the parts"
+            )
 
 
 def _at_least(name: str, value: int, low: int) -> None:

@@ -1,6 +1,6 @@
-"""From a grasp to one latent vector a part: read as skin points in the object frame, or as pose and joints.
+"""From a grasp to one latent vector a part: read as skin points in the object frame, or as joint angles.
 
-Legend: B batch, N parts, M skin points a part, D code size, J joints.
+Legend: B batch, P parts, F fingers, M skin points a part, D code size, J joints.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskdex_core.grasp.decoder import PalmPose, joint_slots
+from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.pointnet import LENGTH_SCALE, GroupedLinear, GroupedPointNet
-from maskdex_core.grasp.rotation import sixd_from_matrix
 from maskdex_core.grasp.surface import HandSurface, hand_points, part_selection
-
-POSE_SIZE = 9  # six numbers of the rotation, three of the translation
 
 
 class PointEncoder(nn.Module):
@@ -26,52 +24,48 @@ class PointEncoder(nn.Module):
         self.net = GroupedPointNet(parts, 3, widths, dim)
 
     def forward(self, hand: HandSurface, joints: Tensor, palm: PalmPose) -> Tensor:
-        """Encode grasps: joints (B, J) rad, palm pose in the object frame → (B, N, D)."""
+        """Encode grasps: joints (B, J) rad, palm pose in the object frame → (B, P, D)."""
         with torch.no_grad():
             selection = part_selection(hand.surface_part, self.parts, self.points)
-            points = hand_points(hand, selection, joints, *palm)  # (B, N, M, 3)
+            points = hand_points(hand, selection, joints, *palm)  # (B, P, M, 3)
         return self.net(points * LENGTH_SCALE)
 
 
-class PoseEncoder(nn.Module):
-    """The palm is read as its pose in the object frame, a finger as its joint angles: nothing is lost or shared."""
+class JointEncoder(nn.Module):
+    """A finger is read as its joint angles: nothing is lost, and nothing shared with the palm or another finger."""
 
     lower: Tensor
     upper: Tensor
     column: Tensor
 
-    def __init__(self, joint_part: Tensor, lower: Tensor, upper: Tensor, width: int, dim: int) -> None:
-        """Build one three-layer net a part.
+    def __init__(self, layout: HandLayout, width: int, dim: int) -> None:
+        """Build one three-layer net a finger.
 
         Args:
-            joint_part: (J,) part of each joint, none of them 0: part 0 is the palm.
-            lower, upper: (J,) limits, rad.
-            width: hidden size. dim: code size D.
+            layout: of the hand; part 0, the palm, has no joints. width: hidden size. dim: code size D.
         """
         super().__init__()
-        parts = int(joint_part.max()) + 1
-        inputs = max(POSE_SIZE, joint_slots(joint_part))
-        self.parts, self.inputs = parts, inputs
-        self.register_buffer("lower", lower.clone().float(), persistent=False)
-        self.register_buffer("upper", upper.clone().float(), persistent=False)
-        self.register_buffer("column", _columns(joint_part, inputs), persistent=False)
-        self.first = GroupedLinear(parts, inputs, width)
-        self.second = GroupedLinear(parts, width, width)
-        self.head = GroupedLinear(parts, width, dim)
+        fingers, joint_part = len(layout.part_names) - 1, torch.tensor(layout.joint_part)
+        inputs = joint_slots(joint_part)
+        self.fingers, self.inputs = fingers, inputs
+        self.register_buffer("lower", torch.tensor(layout.lower), persistent=False)
+        self.register_buffer("upper", torch.tensor(layout.upper), persistent=False)
+        self.register_buffer("column", _columns(joint_part - 1, inputs), persistent=False)
+        self.first = GroupedLinear(fingers, inputs, width)
+        self.second = GroupedLinear(fingers, width, width)
+        self.head = GroupedLinear(fingers, width, dim)
 
-    def forward(self, hand: HandSurface, joints: Tensor, palm: PalmPose) -> Tensor:
-        """Encode grasps: joints (B, J) rad, palm pose in the object frame → (B, N, D)."""
-        rows = joints.new_zeros(len(joints), self.parts * self.inputs)
+    def forward(self, joints: Tensor) -> Tensor:
+        """Encode joints (B, J) rad → (B, F, D)."""
+        rows = joints.new_zeros(len(joints), self.fingers * self.inputs)
         rows[:, self.column] = 2.0 * (joints - self.lower) / (self.upper - self.lower) - 1.0
-        pose = torch.cat((sixd_from_matrix(palm.rotation), palm.translation * LENGTH_SCALE), -1)
-        rows[:, :POSE_SIZE] = pose
-        grouped = rows.view(len(joints), self.parts, self.inputs).transpose(0, 1)
+        grouped = rows.view(len(joints), self.fingers, self.inputs).transpose(0, 1)
         hidden = F.gelu(self.second(F.gelu(self.first(grouped))))
         return self.head(hidden).transpose(0, 1)
 
 
 def _columns(joint_part: Tensor, inputs: int) -> Tensor:
-    """Return where each joint stands in the flattened (parts × inputs) row."""
+    """Return where each joint stands in the flattened (fingers × inputs) row."""
     used: dict[int, int] = {}
     columns = []
     for part in joint_part.tolist():

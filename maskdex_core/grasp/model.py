@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from maskdex_core.errors import CloudError, DatasetError, HandError, TextError, UsageError, unknown_choice
 from maskdex_core.grasp import checkpoint
-from maskdex_core.grasp.condition import GraspCondition, thin_points
+from maskdex_core.grasp.condition import thin_points
 from maskdex_core.grasp.config import ModelConfig, SamplingConfig
 from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.layout import HandLayout
+from maskdex_core.grasp.network import CodeNetwork
 from maskdex_core.grasp.surface import HandSurface
-from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
+from maskdex_core.grasp.tokenizer import build_tokenizer
 from maskdex_core.grasp.types import GraspBatch
-from maskdex_core.masked import BidirectionalTransformer, SampledTokens, guided_predictor, sample_tokens
+from maskdex_core.masked import SampledTokens, guided_predictor, sample_tokens
 from maskdex_core.text import TextEncoder, load_encoder
 
 
@@ -43,20 +45,10 @@ class GraspModel(nn.Module):
         """
         super().__init__()
         self.config, self.layout, self.info = config, layout, dict(info or {})
-        size = config.transformer
-        self.tokenizer = GraspTokenizer(config.tokenizer, layout)
-        self.condition = GraspCondition(size)
-        self.transformer = BidirectionalTransformer(
-            positions=self.tokenizer.quantizer.positions,
-            codes=config.tokenizer.codes,
-            width=size.width,
-            heads=size.heads,
-            layers=size.layers,
-            feedforward=size.feedforward,
-            dropout=size.dropout,
-            code_dim=config.tokenizer.code_dim if size.tie_codes else 0,
-        )
+        self.tokenizer = build_tokenizer(config.tokenizer, layout)
+        self.network = CodeNetwork(config, self.tokenizer.chains, self.tokenizer.meanings().shape[-1])
         self._encoder: TextEncoder | None = None
+        self._surface: HandSurface | None = None
         self.eval()
 
     # ------------------------------------------------------------------ files
@@ -91,12 +83,12 @@ class GraspModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return self.tokenizer.quantizer.codebook.device
+        return self.tokenizer.meanings().device
 
     @property
     def fingerprint(self) -> str:
-        """Short id of what the tokens mean: 12 hex digits of the codebooks' SHA-256."""
-        codes = self.tokenizer.quantizer.codebook.detach().cpu().float().contiguous()
+        """Short id of what the tokens mean: 12 hex digits of the SHA-256 of the codes' meanings."""
+        codes = self.tokenizer.meanings().detach().cpu().float().contiguous()
         return hashlib.sha256(codes.numpy().tobytes()).hexdigest()[:12]
 
     def parameter_counts(self) -> dict[str, int]:
@@ -105,18 +97,17 @@ class GraspModel(nn.Module):
         The text encoder is not part of the model and not counted.
         """
         groups: dict[str, nn.Module | Iterable[Tensor]] = {
-            "part encoders": self.tokenizer.encoder,
+            "tokenizer": self.tokenizer,
             "codebooks": [self.tokenizer.quantizer.codebook],
-            "decoder": self.tokenizer.decoder,
-            "object encoder": nn.ModuleList(m for n, m in self.condition.named_children() if n.endswith("encoder")),
-            "transformer blocks": self.transformer.blocks,
+            "conditions": self.network.condition,
+            "transformer blocks": self.network.transformer.blocks,
         }
         counts = {}
         for name, group in groups.items():
             values = group.parameters() if isinstance(group, nn.Module) else group
             counts[name] = sum(value.numel() for value in values)
         everything = sum(value.numel() for value in self.parameters())
-        counts["embeddings, heads, text projection"] = everything - sum(counts.values()) + counts["codebooks"]
+        counts["embeddings, heads, views"] = everything - sum(counts.values()) + counts["codebooks"]
         counts["total"] = sum(counts.values())
         return counts
 
@@ -172,8 +163,8 @@ class GraspModel(nn.Module):
             raise UsageError(f"number of grasps {n} is below 1")
         cloud, centroid = self._centred(points)
         settings = self._settings(steps, guidance, temperature, top_k)
-        quantizer = self.tokenizer.quantizer
-        blank = torch.zeros(n, quantizer.positions, dtype=torch.int64, device=self.device)
+        chains = self.tokenizer.chains
+        blank = torch.zeros(n, chains.positions, dtype=torch.int64, device=self.device)
         drawn = self._draw(cloud, self.embed(text), blank, None, settings, generator)
         joints, palm = self.tokenizer.decode(drawn.tokens)
         confidence = self._by_part(drawn.confidence)
@@ -182,7 +173,7 @@ class GraspModel(nn.Module):
             joints=joints,
             palm_rotation=palm.rotation,
             palm_translation=palm.translation + centroid,
-            tokens=quantizer.join(drawn.tokens),
+            tokens=chains.join(drawn.tokens),
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
@@ -225,9 +216,9 @@ class GraspModel(nn.Module):
         if grasps.checkpoint not in (None, self.fingerprint):
             grasps = grasps.replace(tokens=None, token_confidence=None)
         tokens = self.encode(grasps.joints, held) if grasps.tokens is None else self._checked(grasps.tokens)
-        quantizer = self.tokenizer.quantizer
-        fixed = ~chosen[quantizer.part_of].expand(len(tokens), -1)
-        drawn = self._draw(cloud, self.embed(text), quantizer.split(tokens), fixed, settings, generator)
+        chains = self.tokenizer.chains
+        fixed = ~chosen[chains.part_of].expand(len(tokens), -1)
+        drawn = self._draw(cloud, self.embed(text), chains.split(tokens), fixed, settings, generator)
         with_palm = bool(chosen[0])
         joints, palm = self.tokenizer.decode(drawn.tokens, None if with_palm else held)
         edited = chosen[torch.tensor(self.layout.joint_part, device=self.device)]  # (J,)
@@ -238,7 +229,7 @@ class GraspModel(nn.Module):
             joints=torch.where(edited, joints, grasps.joints),
             palm_rotation=palm.rotation if with_palm else grasps.palm_rotation,
             palm_translation=palm.translation + centroid if with_palm else grasps.palm_translation,
-            tokens=quantizer.join(drawn.tokens),
+            tokens=chains.join(drawn.tokens),
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
@@ -250,13 +241,15 @@ class GraspModel(nn.Module):
     def encode(self, joints: Tensor, palm: PalmPose, hand: HandSurface | None = None) -> Tensor:
         """Return the tokens (K, N) of grasps: joints (K, J) rad, palm pose in the object frame."""
         surface = hand if hand is not None else self._hand()
-        return self.tokenizer.quantizer.join(self.tokenizer.tokenize(surface, joints, palm))
+        return self.tokenizer.chains.join(self.tokenizer.tokenize(surface, joints, palm))
 
     # ------------------------------------------------------------------ inside
     def _hand(self) -> HandSurface:
-        from maskdex_core.hands import HandModel
+        if self._surface is None:
+            from maskdex_core.hands import HandModel
 
-        return HandModel.load(str(self.info.get("hand", "shadow")))
+            self._surface = HandModel.load(str(self.info.get("hand", "shadow")))
+        return self._surface
 
     def _draw(
         self,
@@ -267,12 +260,17 @@ class GraspModel(nn.Module):
         settings: SamplingConfig,
         generator: torch.Generator | None,
     ) -> SampledTokens:
-        count = len(tokens)
-        # One object and one text serve all rows: encode once, then repeat.
-        both = torch.cat((self.condition(cloud[None], text[None]), self.condition.unconditional(1)))
-        conditional, unconditional = self.transformer.read(both)[:, None].expand(-1, count, *[-1] * 5)
-        predict = guided_predictor(self.transformer, conditional, unconditional, settings.guidance)
-        return sample_tokens(predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator)
+        chains, hand = self.tokenizer.chains, self._hand()
+        read = self.network.read(cloud, text)
+
+        def network(codes: Tensor, mask: Tensor, dropped: Tensor) -> Tensor:
+            known = self.tokenizer.known(codes, mask)
+            return self.network.predict(read, codes, mask, known, hand, dropped)
+
+        predict = guided_predictor(network, settings.guidance)
+        return sample_tokens(
+            predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator, chains.wave_of
+        )
 
     def _settings(
         self, steps: int | None, guidance: float | None, temperature: float | None, top_k: int | None
@@ -306,7 +304,7 @@ class GraspModel(nn.Module):
 
     def _checked(self, tokens: Tensor) -> Tensor:
         """Return tokens (K, N) if this model has codes for them."""
-        parts, sizes = self.tokenizer.parts, self.tokenizer.quantizer.vocabulary()
+        parts, sizes = self.tokenizer.parts, self.tokenizer.chains.vocabulary
         if tokens.dtype != torch.int64 or tokens.shape[1] != parts:
             raise DatasetError(f"tokens are {tokens.dtype} of shape {tuple(tokens.shape)}; expected int64 (K, {parts})")
         for name, size, column in zip(self.part_names, sizes, tokens.T, strict=True):
@@ -318,10 +316,8 @@ class GraspModel(nn.Module):
         return tokens
 
     def _by_part(self, confidence: Tensor) -> Tensor:
-        """Return the geometric mean (K, N) of the confidences (K, C) of each part's codes."""
-        quantizer = self.tokenizer.quantizer
-        logs = confidence.clamp_min(1e-12).log().unsqueeze(-1)
-        return (quantizer.merge(logs).squeeze(-1) / torch.tensor(quantizer.levels, device=self.device)).exp()
+        """Return the geometric mean (K, P) of the confidences (K, N) of each part's codes."""
+        return self.tokenizer.chains.by_part(confidence.clamp_min(1e-12).log()).exp()
 
     def _reordered(self, grasps: GraspBatch) -> GraspBatch:
         if grasps.joint_names == self.joint_names:

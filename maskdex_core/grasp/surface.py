@@ -30,6 +30,10 @@ class HandSurface(Protocol):
         """Return skin points (B, N, 3) in m in the palm frame; `select` picks some of them."""
         ...
 
+    def surface_points_and_normals(self, joints: Tensor, select: Tensor) -> tuple[Tensor, Tensor]:
+        """Return selected skin points and their outward normals, both (B, N, 3), palm frame."""
+        ...
+
 
 def part_selection(surface_part: Tensor, parts: int, total: int) -> Tensor:
     """Choose skin points, the same number for every part, spread evenly over each part's list.

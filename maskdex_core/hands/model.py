@@ -86,6 +86,12 @@ class HandModel:
             link, point = link[select], point[select]
         return self.place(self.link_transforms(joints), link, point)
 
+    def surface_points_and_normals(self, joints: Tensor, select: Tensor) -> tuple[Tensor, Tensor]:
+        """Return selected skin points (B, N, 3) in m and their outward unit normals (B, N, 3), palm frame."""
+        transforms, link = self.link_transforms(joints), self.surface_link[select]
+        turned = transforms[:, link, :3, :3] @ self.surface_normal[select].to(transforms)[None, :, :, None]
+        return self.place(transforms, link, self.surface_point[select]), turned.squeeze(-1)
+
     def place(self, transforms: Tensor, link: Tensor, point: Tensor) -> Tensor:
         """Move link-frame points (P, 3) on links (P,) by palm_from_link (B, L, 4, 4): (B, P, 3)."""
         chosen = transforms[:, link]

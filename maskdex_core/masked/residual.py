@@ -95,6 +95,14 @@ class ResidualQuantizer(nn.Module):
             perplexity=torch.cat([one.perplexity for one in made])[self.slot],
         )
 
+    @torch.no_grad()
+    def tokenize(self, latent: Tensor) -> Tensor:
+        """Return the tokens (B, N) of latent vectors (B, P, D), the codebooks left alone."""
+        was_training = self.training
+        tokens = self.eval()(latent).tokens
+        self.train(was_training)
+        return tokens
+
     def lookup(self, tokens: Tensor) -> Tensor:
         """Return the vectors (B, P, D) of tokens (B, N)."""
         codebook = self.codebook
@@ -104,25 +112,6 @@ class ResidualQuantizer(nn.Module):
         """Add up codes (B, N, D) by part → (B, P, D)."""
         total = codes.new_zeros(len(codes), self.parts, codes.shape[-1])
         return total.index_add(1, self.part_of, codes)
-
-    def join(self, tokens: Tensor) -> Tensor:
-        """Write each part's codes as one number: (B, N) → (B, P), the first level in front."""
-        joined = tokens.new_zeros(len(tokens), self.parts)
-        for position, part in enumerate(self.part_of.tolist()):
-            joined[:, part] = joined[:, part] * self.codes + tokens[:, position]
-        return joined
-
-    def split(self, joined: Tensor) -> Tensor:
-        """Undo `join`: (B, P) → (B, N)."""
-        left, columns = joined.clone(), []
-        for part in reversed(self.part_of.tolist()):
-            columns.append(left[:, part] % self.codes)
-            left[:, part] //= self.codes
-        return torch.stack(columns[::-1], 1)
-
-    def vocabulary(self) -> tuple[int, ...]:
-        """Return how many tokens (P,) `join` can write for each part."""
-        return tuple(self.codes**own for own in self.levels)
 
     def restore_sums(self) -> None:
         """Make the moving sums anew from codes and counts, for a file that leaves them out."""

@@ -1,6 +1,6 @@
 """Confidence-guided iterative sampling of masked tokens, with classifier-free guidance.
 
-Legend: B batch, N token positions, K codes a position, C condition vectors, W width.
+Legend: B batch, N token positions, K codes a position.
 """
 
 from __future__ import annotations
@@ -27,29 +27,22 @@ class SampledTokens:
     """(B, N): probability of each token, at temperature 1, at the moment it was kept."""
 
 
-def guided_predictor(
-    network: Callable[[Tensor, Tensor, Tensor], Tensor],
-    conditional: Tensor,
-    unconditional: Tensor,
-    scale: float,
-) -> Predictor:
+def guided_predictor(network: Callable[[Tensor, Tensor, Tensor], Tensor], scale: float) -> Predictor:
     """Wrap a conditional network into a predictor of guided logits (1 + s)·ω_c − s·ω_u.
 
     Args:
-        network: (tokens, mask, conditions (B, ...)) → logits.
-        conditional: (B, ...) what the network reads of the condition.
-        unconditional: (B, ...) the same of the dropped condition.
+        network: (tokens, mask, dropped (B,) bool: rows that see no condition) → logits.
         scale: guidance scale s; 0 runs the conditional pass alone.
 
     Returns:
-        A predictor that runs both passes as one batch of 2·B.
+        A predictor that runs both passes as one batch of 2·B, the rows with condition first.
     """
-    if scale == 0.0:
-        return lambda tokens, mask: network(tokens, mask, conditional)
-    both = torch.cat((conditional, unconditional))
 
     def predict(tokens: Tensor, mask: Tensor) -> Tensor:
-        logits = network(tokens.repeat(2, 1), mask.repeat(2, 1), both)
+        dropped = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        if scale == 0.0:
+            return network(tokens, mask, dropped)
+        logits = network(tokens.repeat(2, 1), mask.repeat(2, 1), torch.cat((dropped, ~dropped)))
         with_condition, without = logits.chunk(2)
         return (1.0 + scale) * with_condition - scale * without
 
@@ -64,10 +57,11 @@ def sample_tokens(
     temperature: float = 1.0,
     top_k: int = 0,
     generator: torch.Generator | None = None,
+    waves: Tensor | None = None,
 ) -> SampledTokens:
-    """Fill the free positions of token rows in T steps.
+    """Fill the free positions of token rows, wave after wave, each in T steps.
 
-    Each step draws every masked position, keeps the most confident and masks the ⌈γ(t/T)·n⌉ least
+    Each step draws every masked position of the wave, keeps the most confident and masks the ⌈γ(t/T)·n⌉ least
     confident again, n being the free positions. A kept token is never masked again. Every step keeps at
     least one token a row, so more steps than free positions change nothing.
 
@@ -79,6 +73,7 @@ def sample_tokens(
         temperature: divides the logits before drawing; 0 takes the most probable token.
         top_k: draw among the k most probable codes only; 0 draws among all.
         generator: CPU generator that makes the draw repeatable.
+        waves: (N,) wave of each position (`CodeChains.wave_of`); None is one wave.
 
     Returns:
         All tokens, the fixed ones unchanged with confidence 1.
@@ -89,17 +84,21 @@ def sample_tokens(
     if steps < 1 or temperature < 0.0 or top_k < 0:
         raise ValueError(f"steps {steps}, temperature {temperature}, top_k {top_k}: need ≥ 1, ≥ 0, ≥ 0")
     free = torch.ones_like(tokens, dtype=torch.bool) if fixed is None else ~fixed
-    mask, available = free, free.sum(1)  # (B, N), (B,)
-    confidence = torch.ones(tokens.shape, device=tokens.device)
-    for step in range(1, steps + 1):
-        if not bool(mask.any()):
-            break
-        logits = predict(tokens, mask).float()
-        drawn = draw(logits, temperature, top_k, generator)
-        chance = logits.softmax(-1).gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
-        tokens = torch.where(mask, drawn, tokens)
-        confidence = torch.where(mask, chance, confidence)
-        mask = _least_confident(confidence, mask, _still_masked(step / steps, available, mask))
+    mask, confidence = free, torch.ones(tokens.shape, device=tokens.device)
+    waves = torch.zeros(tokens.shape[1], dtype=torch.int64) if waves is None else waves
+    for wave in range(int(waves.max()) + 1):
+        own = free & (waves == wave).to(tokens.device)  # (B, N)
+        still = own
+        for step in range(1, steps + 1):
+            if not bool(still.any()):
+                break
+            logits = predict(tokens, mask).float()
+            drawn = draw(logits, temperature, top_k, generator)
+            chance = logits.softmax(-1).gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
+            tokens = torch.where(still, drawn, tokens)
+            confidence = torch.where(still, chance, confidence)
+            left = _least_confident(confidence, still, _still_masked(step / steps, own.sum(1), still))
+            mask, still = (mask & ~own) | left, left
     return SampledTokens(tokens, confidence)
 
 

@@ -1,4 +1,4 @@
-"""How many tokens are masked: the cosine schedule, in training and in sampling."""
+"""How many codes are masked: the cosine schedule, in training and in sampling."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from maskdex_core.masked.chains import CodeChains
 
 
 def cosine_ratio(progress: float) -> float:
@@ -47,3 +49,30 @@ def random_mask(
     count = torch.ceil(torch.cos(0.5 * math.pi * progress) * positions - 1e-6).clamp(1, positions)
     rank = torch.rand(batch, positions, generator=generator).argsort(1).argsort(1)
     return rank < count.unsqueeze(1)
+
+
+def random_waves(
+    batch: int,
+    chains: CodeChains,
+    generator: torch.Generator | None = None,
+    progress_range: tuple[float, float] = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """Draw training masks of code chains as sampling and editing meet them.
+
+    Random parts are masked (`random_mask` over parts). Of those, one wave is asked for: their codes of the waves
+    before are known, those of the waves after are not. With one code a part and no anchor this is `random_mask`.
+
+    Args:
+        batch, generator, progress_range: as for `random_mask`. chains: the chains.
+
+    Returns:
+        masked (B, N) bool, and asked (B, N) bool: the masked codes that can be predicted, at least one a row.
+    """
+    masked_parts = random_mask(batch, chains.parts, generator, progress_range)  # (B, P)
+    free = masked_parts[:, chains.part_of]  # (B, N)
+    # Any wave that holds a free code, every one as likely as another.
+    holds = torch.stack([free[:, chains.wave_of == wave].any(1) for wave in range(chains.waves)], 1)
+    chance = torch.rand(batch, chains.waves, generator=generator).masked_fill(~holds, -1.0)
+    wave = chance.argmax(1, keepdim=True)  # (B, 1)
+    masked = free & (chains.wave_of >= wave)
+    return masked, free & (chains.wave_of == wave)

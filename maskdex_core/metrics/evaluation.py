@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from maskdex_core.errors import CloudError
-from maskdex_core.grasp.model import GraspModel
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.diversity import joint_entropy
 from maskdex_core.metrics.rates import Rate, rate
+from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.metrics.subjects import Subject, drawn
 from maskdex_core.metrics.success import ObjectTrial, try_object
 
@@ -20,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: GraspModel, subjects: Sequence[Subject], observation: str, samples: int, limit: int, seed: int,
+    model: GraspSampler, subjects: Sequence[Subject], observation: str, samples: int, limit: int, seed: int,
     texts: int = 1,
 ) -> Iterator[ObjectTrial]:  # fmt: skip
     """Yield trials of up to `limit` objects drawn at random, `texts` requests each.
@@ -79,6 +81,12 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
         table["part_agreement"] = over(lambda t: t.agrees)
         table["top1_part_agreement"] = over(lambda t: t.top_agrees)
     return table
+
+
+def as_json(table: dict[str, Rate | float]) -> dict[str, Any]:
+    """Return a summary as JSON can carry it; what is not defined (AUROC where all grasps hold) becomes None."""
+    plain = {name: dataclasses.asdict(value) if isinstance(value, Rate) else value for name, value in table.items()}
+    return {name: None if value != value else value for name, value in plain.items()}
 
 
 def _grouped(trials: Sequence[ObjectTrial]) -> list[list[ObjectTrial]]:

@@ -44,7 +44,7 @@ def reconstruction(
     tokens = torch.cat(made)
     decoded = tokenizer.decode(tokens)
     before, after = (_tips(hand, j, p) for j, p in ((joints, palm), (decoded.joints, decoded.palm)))
-    counts = [torch.bincount(column, minlength=tokenizer.quantizer.codes) for column in tokens.T]
+    counts = [torch.bincount(column, minlength=tokenizer.chains.codes) for column in tokens.T]
     histogram = torch.stack(counts).float()
     share = histogram / histogram.sum(1, keepdim=True)
     entropy = -(share * share.clamp_min(1e-12).log()).sum(1)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.antipodal import antipodal_starts
 from maskdex_core.metrics.grasp_test import GraspScores, GraspTest, TopScores
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
+from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import concatenate
@@ -72,13 +72,13 @@ class ObjectTrial:
 
 
 def try_object(
-    model: GraspModel, hand: HandModel, target: TargetObject, request: Request, observation: str, samples: int,
+    model: GraspSampler, hand: HandModel, target: TargetObject, request: Request, observation: str, samples: int,
     seed: int, config: RefineConfig | None = None,
 ) -> ObjectTrial:  # fmt: skip
     """Grasp one object once.
 
     Args:
-        model, hand: the Shadow hand's. target: the object at rest. request: what is asked.
+        model: proposes the grasps. hand: the Shadow hand. target: the object at rest. request: what is asked.
         observation: see `observe`. samples: K. seed: of observation, samples and baseline.
         config: refinement.
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from maskdex_core.data import GraspDataset
 from maskdex_core.distributed import join, own_rows
 from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.surface import HandSurface
-from maskdex_core.grasp.tokenizer import GraspTokenizer, HandLayout
+from maskdex_core.grasp.tokenizer import GraspTokenizer, build_tokenizer
 from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
 from maskdex_core.training.loop import TrainingRun
@@ -20,6 +21,7 @@ from maskdex_core.training.loop import TrainingRun
 logger = logging.getLogger(__name__)
 
 EVALUATION_ROWS = 512
+PREPARED = 100  # grasps a code on which the palm's codes are chosen
 
 
 class TokenizerStage:
@@ -41,6 +43,8 @@ class TokenizerStage:
         module.low_precision = config.bfloat16
         self.device = device
         self.batches = BatchMaker(train, module.layout.joint_names, config)
+        generator = torch.Generator().manual_seed(config.seed)
+        module.prepare(self.batches.draw(generator, PREPARED * module.chains.codes).palm)
         self.held_out = BatchMaker(held_out or train, module.layout.joint_names, config)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -102,7 +106,7 @@ def train_tokenizer(
     stage_config = experiment.tokenizer_training
     join(device)
     torch.manual_seed(stage_config.seed)
-    module = GraspTokenizer(experiment.model.tokenizer, HandLayout.of(hand))
+    module = build_tokenizer(experiment.model.tokenizer, HandLayout.of(hand))
     stage = TokenizerStage(module, hand, stage_config, train, held_out, device)
     folder = Path(out) / stage.name
     best_by = None if held_out is None else TokenizerStage.criterion

@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskdex_core.data import GraspDataset
 from maskdex_core.data.views import object_views
-from maskdex_core.distributed import is_first, join, own_rows, world
+from maskdex_core.distributed import is_first, join, own_rows
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.surface import HandSurface
-from maskdex_core.grasp.tokenizer import HandLayout, pose_distance
-from maskdex_core.masked import expected_codes, random_mask
+from maskdex_core.grasp.tokenizer import pose_distance
+from maskdex_core.masked import random_waves
 from maskdex_core.text import TextEncoder, load_encoder
 from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.card import checkpoint_card, checkpoint_facts
@@ -87,7 +88,7 @@ class TransformerStage:
         self.model, self.hand, self.config, self.device = model.to(device), hand, config, device
         model.tokenizer.requires_grad_(False).eval()
         # GraspModel as a whole is not trained: the tokenizer must stay in evaluation mode.
-        self.module = nn.ModuleDict({"condition": model.condition, "transformer": model.transformer})
+        self.module = model.network
         size = model.config.transformer
         encoder = encoder or load_encoder(size.text_encoder)
         points = config.object_points or size.object_points
@@ -101,80 +102,89 @@ class TransformerStage:
         self.held_out, self.held_out_texts = (self.batches, self.texts) if held_out is None else prepare(held_out)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the mean negative log-likelihood of masked tokens of this process's rows of one augmented batch."""
-        size, config = self.model.config.transformer, self.config
+        """Return the negative log-likelihood of the codes asked for, the mean over this process's rows of a batch."""
+        size, config, chains = self.model.config.transformer, self.config, self.model.tokenizer.chains
         rows = self.batches.draw(generator, config.batch)
         text = self.texts.draw(rows.row, generator)
-        mask = random_mask(
-            config.batch, self.model.tokenizer.quantizer.positions, generator, (size.mask_low, size.mask_high)
-        )
+        mask, asked = random_waves(config.batch, chains, generator, (size.mask_low, size.mask_high))
         drop = torch.rand(config.batch, generator=generator) < size.drop_condition
-        # Rows have unlike numbers of masked tokens: the mean of all processes' means must be the batch's mean.
-        share = int(mask.sum()) / world()
         own = own_rows(config.batch)
         rows, text, drop = rows[own], text[own], drop[own].to(self.device)
-        tokens, palm = self._tokens(rows)
-        mask = mask[own].to(self.device)
-        logits = self._logits(rows, text, tokens, mask, drop)
-        nll = F.cross_entropy(logits[mask], tokens[mask], reduction="sum") / share
-        report = {"nll": nll, "accuracy": (logits[mask].argmax(-1) == tokens[mask]).sum() / share}
+        mask, asked = mask[own].to(self.device), asked[own].to(self.device)
+        codes, palm = self._codes(rows)
+        logits = self._logits(rows, text, codes, mask, drop)
+        # A row counts the same however many codes it asks for: the palm's waves are single codes.
+        weight = asked / asked.sum(1, keepdim=True) / len(asked)
+        nll = (weight * _nll(logits, codes)).sum()
+        report = {"nll": nll, "accuracy": (weight * (logits.argmax(-1) == codes)).sum()}
         total = nll
         if config.expectation_weight:
-            expectation = self._expectation(logits, tokens, mask, rows.joints.to(self.device), palm)
-            total = total + config.expectation_weight * expectation
-            report["expectation"] = expectation
+            expected = self.model.tokenizer.expected(logits, codes, asked, mask)
+            report["expectation"] = pose_distance(expected, rows.joints.to(self.device), palm).mean()
+            total = total + config.expectation_weight * report["expectation"]
         report["loss"] = total
         return total, {name: float(value.detach()) for name, value in report.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Return the likelihood of held-out tokens: all masked on whole clouds and on single views, one masked.
+        """Return the likelihood of held-out codes, those before them known: wave by wave, and one part alone.
 
-        `nll` is the mean of these.
+        `nll` is the mean of whole clouds, single views, and one part masked among known ones.
         """
-        generator = torch.Generator().manual_seed(1)
         chosen = evaluation_rows(len(self.held_out), 256)
+        generator = torch.Generator().manual_seed(1)
         rows = self.held_out.rows(chosen, generator, partial_share=0.0)
         text = self.held_out_texts.draw(rows.row, generator)
-        tokens, _ = self._tokens(rows)
-        result = {}
-        blank = torch.ones_like(tokens, dtype=torch.bool)
-        logits = self._logits(rows, text, tokens, blank, None)
-        result["nll_all_masked"] = float(F.cross_entropy(logits.flatten(0, 1), tokens.flatten()))
+        waves = self._by_wave(rows, text)
+        result = {"nll_whole": sum(waves) / len(waves)}
         if self.held_out.has_views:
             # The same grasps; those on objects without views keep the whole cloud.
-            seen = self.held_out.rows(chosen, torch.Generator().manual_seed(2), partial_share=1.0)
-            tokens_seen, _ = self._tokens(seen)
-            logits = self._logits(seen, text, tokens_seen, blank, None)
-            result["nll_all_masked_view"] = float(F.cross_entropy(logits.flatten(0, 1), tokens_seen.flatten()))
-        alone = []
-        for position in range(tokens.shape[1]):
-            mask = torch.zeros_like(blank)
-            mask[:, position] = True
-            logits = self._logits(rows, text, tokens, mask, None)[:, position]
-            alone.append(float(F.cross_entropy(logits, tokens[:, position])))
-        result["nll_one_masked"] = sum(alone) / len(alone)
-        return {self.criterion: sum(result.values()) / len(result), **result}
+            seen = self._by_wave(self.held_out.rows(chosen, torch.Generator().manual_seed(2), partial_share=1.0), text)
+            result["nll_view"] = sum(seen) / len(seen)
+        result["nll_one_part"] = self._one_part(rows, text)
+        mean = sum(result.values()) / len(result)
+        return {self.criterion: mean, **result, **{f"nll_wave_{place}": value for place, value in enumerate(waves)}}
 
-    def _tokens(self, rows: GraspRows) -> tuple[Tensor, PalmPose]:
+    def _by_wave(self, rows: GraspRows, text: Tensor) -> list[float]:
+        """Return the mean likelihood of each wave's codes, those before known and those after masked."""
+        codes, _ = self._codes(rows)
+        wave_of = self.model.tokenizer.chains.wave_of.to(self.device)
+        found = []
+        for wave in range(int(wave_of.max()) + 1):
+            mask = (wave_of >= wave).expand(len(codes), -1)
+            nll = _nll(self._logits(rows, text, codes, mask, None), codes)
+            found.append(float(nll[:, wave_of == wave].mean()))
+        return found
+
+    def _one_part(self, rows: GraspRows, text: Tensor) -> float:
+        """Return the mean likelihood of each part's first code, all other parts known."""
+        codes, _ = self._codes(rows)
+        chains = self.model.tokenizer.chains
+        part_of, first = chains.part_of.to(self.device), chains.depth_of.to(self.device) == 0
+        alone = []
+        for part in range(chains.parts):
+            mask = (part_of == part).expand(len(codes), -1)
+            nll = _nll(self._logits(rows, text, codes, mask, None), codes)
+            alone.append(float(nll[:, (part_of == part) & first].mean()))
+        return sum(alone) / len(alone)
+
+    def _codes(self, rows: GraspRows) -> tuple[Tensor, PalmPose]:
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
         return self.model.tokenizer.tokenize(self.hand, rows.joints.to(self.device), palm), palm
 
-    def _logits(self, rows: GraspRows, text: Tensor, tokens: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
+    def _logits(self, rows: GraspRows, text: Tensor, codes: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
         if rows.points is None:
             raise DatasetError("stage 2 needs object points")
         points, text = rows.points.to(self.device), text.to(self.device)
+        drop = torch.zeros(len(codes), dtype=torch.bool, device=self.device) if drop is None else drop
+        with torch.no_grad():
+            known = self.model.tokenizer.known(codes, mask)
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            conditions = self.model.condition(points, text, drop)
-            memory = self.model.transformer.read(conditions)
-            return self.model.transformer(tokens, mask, memory).float()
+            return self.model.network(points, text, codes, mask, known, self.hand, drop).float()
 
-    def _expectation(self, logits: Tensor, tokens: Tensor, mask: Tensor, joints: Tensor, palm: PalmPose) -> Tensor:
-        """Return the pose error of expected codes (MaskHand 3.3); known tokens keep their own code."""
-        quantizer = self.model.tokenizer.quantizer
-        soft = expected_codes(logits, quantizer.codebook)
-        known = torch.nn.functional.one_hot(tokens, quantizer.codes).to(soft.dtype)
-        codes = torch.where(mask.unsqueeze(-1), soft, torch.einsum("bnk,nkd->bnd", known, quantizer.codebook))
-        return pose_distance(self.model.tokenizer.decoder(quantizer.merge(codes)), joints, palm).mean()
+
+def _nll(logits: Tensor, codes: Tensor) -> Tensor:
+    """Return the negative log-likelihood (B, N) of codes (B, N) under logits (B, N, K)."""
+    return F.cross_entropy(logits.transpose(1, 2), codes, reduction="none")
 
 
 def train_transformer(
@@ -218,6 +228,7 @@ def train_transformer(
     torch.manual_seed(stage_config.seed)
     model = GraspModel(experiment.model, HandLayout.of(hand), facts)
     _take_tokenizer(model, kept_state(stages[0]))
+    model.network.prepare(model.tokenizer, hand)
     stage = TransformerStage(model, hand, stage_config, train, held_out, encoder, device, views)
     best_by = None if held_out is None else TransformerStage.criterion
     run = TrainingRun(stage, stages[1], stage_config.total_steps(len(train)), max_minutes, best_by)
@@ -246,5 +257,3 @@ def _take_tokenizer(model: GraspModel, path: Path) -> None:
         model.tokenizer.load_state_dict(module_state(path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: tokenizer of another configuration ({str(error)[:200]})") from error
-    if model.config.transformer.tie_codes:
-        model.transformer.tie_codes(model.tokenizer.quantizer.codebook)

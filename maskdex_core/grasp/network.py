@@ -1,0 +1,107 @@
+"""What stage 2 trains: from object, text and the codes known so far to the codes still masked.
+
+Legend: B batch, N codes of all parts, K codes a position, P object points, E text embedding size, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from maskdex_core.grasp.condition import GraspCondition
+from maskdex_core.grasp.config import ModelConfig
+from maskdex_core.grasp.part_view import PartView
+from maskdex_core.grasp.surface import HandSurface
+from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand
+from maskdex_core.masked import BidirectionalTransformer, CodeChains
+
+
+@dataclass(frozen=True)
+class ReadCondition:
+    """Object and text, read once for all steps of sampling."""
+
+    points: Tensor
+    """(1, P, 3) m in the object frame."""
+    memory: Tensor
+    """(2, ...) of `BidirectionalTransformer.read`: with condition, and without."""
+
+
+class CodeNetwork(nn.Module):
+    """Conditions, the parts' views and the bidirectional transformer."""
+
+    def __init__(self, config: ModelConfig, chains: CodeChains, code_dim: int) -> None:
+        """Build the network.
+
+        Args:
+            config: sizes. chains: the codes it predicts. code_dim: size of a code's meaning.
+        """
+        super().__init__()
+        size = config.transformer
+        self.chains = chains
+        self.condition = GraspCondition(size)
+        self.view = PartView(chains.parts, size.view_points, size.view_width, size.width) if size.view_points else None
+        self.transformer = BidirectionalTransformer(
+            positions=chains.positions,
+            codes=chains.codes,
+            width=size.width,
+            heads=size.heads,
+            layers=size.layers,
+            feedforward=size.feedforward,
+            dropout=size.dropout,
+            code_dim=code_dim if size.tie_codes else 0,
+        )
+
+    def prepare(self, tokenizer: GraspTokenizer, hand: HandSurface) -> None:
+        """Take over what codes mean and where parts can be; once, before training."""
+        if self.transformer.tied:
+            self.transformer.tie_codes(tokenizer.meanings())
+        if self.view is not None:
+            self.view.fit(hand)
+
+    def forward(
+        self,
+        points: Tensor,
+        text: Tensor,
+        codes: Tensor,
+        mask: Tensor,
+        known: KnownHand | None,
+        hand: HandSurface,
+        dropped: Tensor,
+    ) -> Tensor:
+        """Predict every position.
+
+        Args:
+            points: (B, P, 3) m in the object frame. text: (B, E). codes: (B, N). mask: (B, N) bool.
+            known: what the codes not masked tell (`GraspTokenizer.known`). hand: gives skin points.
+            dropped: (B,) bool, rows that see neither text nor object.
+
+        Returns:
+            (B, N, K) logits.
+        """
+        memory = self.transformer.read(self.condition(points, text, dropped))
+        return self.transformer(codes, mask, memory, self._views(points, known, hand, dropped))
+
+    def read(self, points: Tensor, text: Tensor) -> ReadCondition:
+        """Read one object (P, 3) m and one text (E,) for `predict`."""
+        conditions = torch.cat((self.condition(points[None], text[None]), self.condition.unconditional(1)))
+        return ReadCondition(points[None], self.transformer.read(conditions))
+
+    def predict(
+        self,
+        read: ReadCondition,
+        codes: Tensor,
+        mask: Tensor,
+        known: KnownHand | None,
+        hand: HandSurface,
+        dropped: Tensor,
+    ) -> Tensor:
+        """Predict as `forward` does, all rows being on the same object and text."""
+        points = read.points.expand(len(codes), -1, -1)
+        return self.transformer(codes, mask, read.memory[dropped.long()], self._views(points, known, hand, dropped))
+
+    def _views(self, points: Tensor, known: KnownHand | None, hand: HandSurface, dropped: Tensor) -> Tensor | None:
+        if self.view is None or known is None:
+            return None
+        return self.view(points, known, hand, dropped)[:, self.chains.part_of.to(points.device)]
