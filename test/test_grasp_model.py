@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from grasp_model_support import TEXT_DIM, tiny_model
+from grasp_model_support import PALM_FRAME, TEXT_DIM, tiny_model
 
 from maskdex_core.errors import CheckpointError, CloudError, DatasetError, HandError, TextError, UsageError
 from maskdex_core.grasp import GraspBatch, GraspModel, ModelConfig
@@ -13,9 +13,9 @@ from maskdex_core.training import load_experiment
 PARTS = ("palm", "thumb", "index", "middle", "ring", "little")
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
+@pytest.fixture(scope="module", params=[{}, {"tokenizer": PALM_FRAME, "view_points": 8}], ids=["object", "palm"])
+def model(request):
+    return tiny_model(**request.param)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,13 @@ def test_grasps_without_tokens_are_tokenized_before_an_edit(model, points, text)
     assert torch.equal(edited.palm_translation, grasps.palm_translation)
 
 
-@pytest.mark.parametrize("token", [-1, 32, 10**6])
+@pytest.mark.parametrize("token", [-1, 32**2, 10**6])
 def test_tokens_without_a_code_are_named(model, points, text, token):
     grasps = model.sample(points, text, n=3, generator=_seed(0))
     tokens = grasps.tokens.clone()
     tokens[1, 4] = token
-    with pytest.raises(DatasetError, match=rf"token {token} of the ring is out of range; this model has 0 to 31"):
+    last = model.tokenizer.chains.vocabulary[4] - 1
+    with pytest.raises(DatasetError, match=rf"token {token} of the ring is out of range; this model has 0 to {last}"):
         model.edit(grasps.replace(tokens=tokens), ["thumb"], points, text)
     with pytest.raises(DatasetError, match=r"shape \(3, 5\); expected int64 \(K, 6\)"):
         model.edit(grasps.replace(tokens=tokens[:, :5]), ["thumb"], points, text)
@@ -175,7 +176,8 @@ def test_half_precision_halves_the_file_and_hardly_moves_a_finger(model, points,
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.55 * sizes[0]
     tokens = model.sample(points, text, n=16, generator=_seed(0)).tokens
-    full, half = (GraspModel.load(tmp_path / name).tokenizer.decode(tokens).joints for name in ("full", "half"))
+    codes = model.tokenizer.chains.split(tokens)
+    full, half = (GraspModel.load(tmp_path / name).tokenizer.decode(codes).joints for name in ("full", "half"))
     assert (full - half).abs().max() < 0.02
 
 
@@ -247,3 +249,12 @@ def test_paper_sizes(model):
     assert counts["total"] == sum(v for k, v in counts.items() if k != "total")
     assert counts["total"] == sum(p.numel() for p in built.parameters()) + counts["codebooks"]
     assert 47.0e6 < counts["total"] < 50.0e6
+
+
+def test_grasps_of_no_object_follow_from_seed_and_weights_alone():
+    model = tiny_model(tokenizer=PALM_FRAME, view_points=8)
+    first, again = (model.sample_unconditional(5, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first.joints, again.joints) and len(first) == 5
+    assert torch.isfinite(first.palm_translation).all() and first.checkpoint == model.fingerprint
+    with pytest.raises(UsageError, match="number of grasps 0"):
+        model.sample_unconditional(0)

@@ -1,5 +1,7 @@
 """The palm's chain of motions."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -32,7 +34,8 @@ def _errors(chain: PalmChain, palm: PalmPose, known: int) -> tuple[float, float]
 def test_every_level_brings_the_pose_nearer(chain):
     palm = _poses(500, seed=1)
     found = [_errors(chain, palm, level) for level in range(5)]
-    assert all(after[0] < 0.85 * before[0] and after[1] < 0.85 * before[1] for before, after in zip(found, found[1:]))
+    for before, after in pairwise(found):
+        assert after[0] < 0.85 * before[0] and after[1] < 0.85 * before[1]
     assert found[-1][0] < 0.02
 
 

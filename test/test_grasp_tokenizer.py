@@ -62,7 +62,9 @@ def test_a_part_encoder_sees_its_part_only(tokenizer):
 
 
 def _latent(tokenizer, joints, palm):
-    return tokenizer.latent(joints) if isinstance(tokenizer, PoseTokenizer) else tokenizer.latent(shadow(), joints, palm)
+    return (
+        tokenizer.latent(joints) if isinstance(tokenizer, PoseTokenizer) else tokenizer.latent(shadow(), joints, palm)
+    )
 
 
 def test_decoded_joints_are_inside_the_limits(tokenizer):

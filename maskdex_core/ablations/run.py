@@ -72,15 +72,19 @@ class Ablation:
             DatasetError, ConfigError, CheckpointError, TextError: on unusable input.
         """
         subjects = split_subjects(GraspDataset.load(self.data), self.protocol.split)
+        known = {name: row for name in variants if (row := self._known(self.out / ROWS / f"{name}.json")) is not None}
         for name, variant in variants.items():
-            path = self.out / ROWS / f"{name}.json"
-            if not path.is_file():
-                row = self._measure(name, variant, subjects)
+            if name not in known:
+                known[name] = self._measure(name, variant, subjects)
+                path = self.out / ROWS / f"{name}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-            yield name, self._checked(path)
+                path.write_text(json.dumps(known[name], indent=1) + "\n", encoding="utf-8")
+            yield name, known[name]
 
-    def _checked(self, path: Path) -> dict[str, Any]:
+    def _known(self, path: Path) -> dict[str, Any] | None:
+        """Return a row measured before, if there is one."""
+        if not path.is_file():
+            return None
         row = json.loads(path.read_text(encoding="utf-8"))
         for key, value in dataclasses.asdict(self.protocol).items():
             if row["protocol"][key] != value:

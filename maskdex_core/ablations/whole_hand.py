@@ -23,3 +23,7 @@ class WholeHand:
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m in the palm frame; `select` picks some of them."""
         return self._hand.surface_points(joints, select)
+
+    def surface_points_and_normals(self, joints: Tensor, select: Tensor) -> tuple[Tensor, Tensor]:
+        """Return selected skin points and their outward normals, both (B, N, 3), palm frame."""
+        return self._hand.surface_points_and_normals(joints, select)

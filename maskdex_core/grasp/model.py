@@ -20,7 +20,7 @@ from maskdex_core.grasp.condition import thin_points
 from maskdex_core.grasp.config import ModelConfig, SamplingConfig
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.layout import HandLayout
-from maskdex_core.grasp.network import CodeNetwork
+from maskdex_core.grasp.network import CodeNetwork, ReadCondition
 from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import build_tokenizer
 from maskdex_core.grasp.types import GraspBatch
@@ -163,21 +163,30 @@ class GraspModel(nn.Module):
             raise UsageError(f"number of grasps {n} is below 1")
         cloud, centroid = self._centred(points)
         settings = self._settings(steps, guidance, temperature, top_k)
-        chains = self.tokenizer.chains
-        blank = torch.zeros(n, chains.positions, dtype=torch.int64, device=self.device)
-        drawn = self._draw(cloud, self.embed(text), blank, None, settings, generator)
-        joints, palm = self.tokenizer.decode(drawn.tokens)
-        confidence = self._by_part(drawn.confidence)
-        return GraspBatch(
-            joint_names=self.joint_names,
-            joints=joints,
-            palm_rotation=palm.rotation,
-            palm_translation=palm.translation + centroid,
-            tokens=chains.join(drawn.tokens),
-            token_confidence=confidence,
-            confidence=geometric_mean(confidence),
-            checkpoint=self.fingerprint,
-        )
+        read = self.network.read(cloud, self.embed(text))
+        return self._drawn(read, n, settings, centroid, generator)
+
+    @torch.no_grad()
+    def sample_unconditional(
+        self,
+        n: int = 16,
+        steps: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> GraspBatch:
+        """Draw n grasps of no object in particular, under no text, in the object frame.
+
+        Args:
+            n, steps, temperature, top_k, generator: as in `sample`.
+
+        Raises:
+            UsageError: when n < 1.
+        """
+        if n < 1:
+            raise UsageError(f"number of grasps {n} is below 1")
+        settings = self._settings(steps, 0.0, temperature, top_k)
+        return self._drawn(self.network.read_nothing(), n, settings, torch.zeros(3, device=self.device), generator)
 
     @torch.no_grad()
     def edit(
@@ -218,7 +227,8 @@ class GraspModel(nn.Module):
         tokens = self.encode(grasps.joints, held) if grasps.tokens is None else self._checked(grasps.tokens)
         chains = self.tokenizer.chains
         fixed = ~chosen[chains.part_of].expand(len(tokens), -1)
-        drawn = self._draw(cloud, self.embed(text), chains.split(tokens), fixed, settings, generator)
+        read = self.network.read(cloud, self.embed(text))
+        drawn = self._draw(read, chains.split(tokens), fixed, settings, generator)
         with_palm = bool(chosen[0])
         joints, palm = self.tokenizer.decode(drawn.tokens, None if with_palm else held)
         edited = chosen[torch.tensor(self.layout.joint_part, device=self.device)]  # (J,)
@@ -251,17 +261,40 @@ class GraspModel(nn.Module):
             self._surface = HandModel.load(str(self.info.get("hand", "shadow")))
         return self._surface
 
+    def _drawn(
+        self,
+        read: ReadCondition,
+        count: int,
+        settings: SamplingConfig,
+        centroid: Tensor,
+        generator: torch.Generator | None,
+    ) -> GraspBatch:
+        """Draw whole grasps and place them about the centroid (3,) m."""
+        chains = self.tokenizer.chains
+        blank = torch.zeros(count, chains.positions, dtype=torch.int64, device=self.device)
+        drawn = self._draw(read, blank, None, settings, generator)
+        joints, palm = self.tokenizer.decode(drawn.tokens)
+        confidence = self._by_part(drawn.confidence)
+        return GraspBatch(
+            joint_names=self.joint_names,
+            joints=joints,
+            palm_rotation=palm.rotation,
+            palm_translation=palm.translation + centroid,
+            tokens=chains.join(drawn.tokens),
+            token_confidence=confidence,
+            confidence=geometric_mean(confidence),
+            checkpoint=self.fingerprint,
+        )
+
     def _draw(
         self,
-        cloud: Tensor,
-        text: Tensor,
+        read: ReadCondition,
         tokens: Tensor,
         fixed: Tensor | None,
         settings: SamplingConfig,
         generator: torch.Generator | None,
     ) -> SampledTokens:
         chains, hand = self.tokenizer.chains, self._hand()
-        read = self.network.read(cloud, text)
 
         def network(codes: Tensor, mask: Tensor, dropped: Tensor) -> Tensor:
             known = self.tokenizer.known(codes, mask)

@@ -22,8 +22,8 @@ from maskdex_core.masked import BidirectionalTransformer, CodeChains
 class ReadCondition:
     """Object and text, read once for all steps of sampling."""
 
-    points: Tensor
-    """(1, P, 3) m in the object frame."""
+    points: Tensor | None
+    """(1, P, 3) m in the object frame; None when there is neither object nor text."""
     memory: Tensor
     """(2, ...) of `BidirectionalTransformer.read`: with condition, and without."""
 
@@ -88,6 +88,10 @@ class CodeNetwork(nn.Module):
         conditions = torch.cat((self.condition(points[None], text[None]), self.condition.unconditional(1)))
         return ReadCondition(points[None], self.transformer.read(conditions))
 
+    def read_nothing(self) -> ReadCondition:
+        """Return what `predict` reads when there is neither object nor text."""
+        return ReadCondition(None, self.transformer.read(self.condition.unconditional(2)))
+
     def predict(
         self,
         read: ReadCondition,
@@ -98,8 +102,12 @@ class CodeNetwork(nn.Module):
         dropped: Tensor,
     ) -> Tensor:
         """Predict as `forward` does, all rows being on the same object and text."""
-        points = read.points.expand(len(codes), -1, -1)
-        return self.transformer(codes, mask, read.memory[dropped.long()], self._views(points, known, hand, dropped))
+        if read.points is None:
+            points, dropped = codes.new_zeros((1, 1, 3), dtype=torch.float32), torch.ones_like(dropped)
+        else:
+            points = read.points
+        views = self._views(points.expand(len(codes), -1, -1), known, hand, dropped)
+        return self.transformer(codes, mask, read.memory[dropped.long()], views)
 
     def _views(self, points: Tensor, known: KnownHand | None, hand: HandSurface, dropped: Tensor) -> Tensor | None:
         if self.view is None or known is None:

@@ -64,7 +64,7 @@ class PartView(nn.Module):
             hand: gives skin points. dropped: (B,) bool, rows without condition.
         """
         batch = len(cloud)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(cloud.device.type, enabled=False):  # geometry in full precision
             seen = nearest_surface(cloud, known, self._placed(known, hand))
         rows = seen.flatten(2).transpose(0, 1).repeat(STATES, 1, 1)  # (3 P, B, M · features)
         made = self.second(F.gelu(self.first(rows))).view(STATES, self.parts, batch, -1)
