@@ -11,6 +11,7 @@ from tyro.conf import arg
 from maskdex_core.cli.common import TorchCommand, check_seed
 from maskdex_core.cli.evaluate_grasps import GraspOptions, evaluate_grasps
 from maskdex_core.cli.evaluate_lift import LiftOptions, evaluate_lift
+from maskdex_core.cli.evaluate_meaning import evaluate_meaning
 from maskdex_core.errors import UsageError, unknown_choice
 
 DEFAULT_OBJECTS, MAX_OBJECTS = 20, 10_000
@@ -22,7 +23,8 @@ OBSERVATIONS = ("full", "noisy", "view")
 class Evaluate(TorchCommand):
     """Grasps on objects of a split or a folder: raw, refined, top-ranked, and without the network.
 
-    With --lift: the whole path instead, from a rendered cloud to an object held in the air."""
+    With --meaning: whether grasps follow the words, edits stay local and tokens keep a grasp.
+    With --lift: the whole path, from a rendered cloud to an object held in the air."""
 
     data: Annotated[Path, arg(metavar="DIR")] = Path("data/shadow")
     """Dataset whose procedural objects are grasped."""
@@ -44,6 +46,8 @@ class Evaluate(TorchCommand):
     """Print JSON."""
     lift: bool = False
     """Plan, move and lift in a simulated world, on objects of the unseen splits or of --objects."""
+    meaning: bool = False
+    """Exchange texts and edit fingers on objects with two tasks that name different parts."""
     objects: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of meshes with an index.json, instead of the split."""
     hand: str = "freedom_v2"
@@ -63,6 +67,8 @@ class Evaluate(TorchCommand):
         for option, value, most in self._bounds(limit):
             if not 1 <= value <= most:
                 raise UsageError(f"--{option} {value} is out of range; expected 1 to {most}")
+        if self.lift and self.meaning:
+            raise UsageError("--lift and --meaning are two evaluations; choose one")
         self.set_threads()
         if self.lift:
             most = self.limit if self.objects else limit
@@ -72,7 +78,8 @@ class Evaluate(TorchCommand):
                     self.json,
                 )
             )  # fmt: skip
-        return evaluate_grasps(
+        judge = evaluate_meaning if self.meaning else evaluate_grasps
+        return judge(
             GraspOptions(
                 self.data, self.split, self.objects, self.observation, self.checkpoint, self.samples, self.texts,
                 limit, self.seed, self.out, self.json,

@@ -48,7 +48,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
     from maskdex_core.baselines.kinds import load_sampler
     from maskdex_core.metrics.evaluation import as_json, evaluate, summary
 
-    subjects, where = _subjects(options)
+    subjects, where = find_subjects(options)
     model = load_sampler(options.checkpoint)
     trials = []
     for trial in evaluate(
@@ -72,7 +72,8 @@ def evaluate_grasps(options: GraspOptions) -> int:
     return 0
 
 
-def _subjects(options: GraspOptions) -> tuple[list[Subject], str]:
+def find_subjects(options: GraspOptions) -> tuple[list[Subject], str]:
+    """Return the objects asked for, and where they come from."""
     from maskdex_core.data.dataset import GraspDataset
     from maskdex_core.metrics.subjects import folder_subjects, split_subjects
 

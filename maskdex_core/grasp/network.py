@@ -16,6 +16,7 @@ from maskdex_core.grasp.part_view import PartView
 from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand
 from maskdex_core.masked import BidirectionalTransformer, CodeChains
+from maskdex_core.masked.transformer import CodeTables
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class ReadCondition:
     """(1, P, 3) m in the object frame; None when there is neither object nor text."""
     memory: Tensor
     """(2, ...) of `BidirectionalTransformer.read`: with condition, and without."""
+    tables: CodeTables
+    """Of the transformer."""
 
 
 class CodeNetwork(nn.Module):
@@ -86,11 +89,12 @@ class CodeNetwork(nn.Module):
     def read(self, points: Tensor, text: Tensor) -> ReadCondition:
         """Read one object (P, 3) m and one text (E,) for `predict`."""
         conditions = torch.cat((self.condition(points[None], text[None]), self.condition.unconditional(1)))
-        return ReadCondition(points[None], self.transformer.read(conditions))
+        return ReadCondition(points[None], self.transformer.read(conditions), self.transformer.tables())
 
     def read_nothing(self) -> ReadCondition:
         """Return what `predict` reads when there is neither object nor text."""
-        return ReadCondition(None, self.transformer.read(self.condition.unconditional(2)))
+        memory = self.transformer.read(self.condition.unconditional(2))
+        return ReadCondition(None, memory, self.transformer.tables())
 
     def predict(
         self,
@@ -107,7 +111,7 @@ class CodeNetwork(nn.Module):
         else:
             points = read.points
         views = self._views(points.expand(len(codes), -1, -1), known, hand, dropped)
-        return self.transformer(codes, mask, read.memory[dropped.long()], views)
+        return self.transformer(codes, mask, read.memory[dropped.long()], views, read.tables)
 
     def _views(self, points: Tensor, known: KnownHand | None, hand: HandSurface, dropped: Tensor) -> Tensor | None:
         if self.view is None or known is None:

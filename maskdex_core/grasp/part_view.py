@@ -63,6 +63,14 @@ class PartView(nn.Module):
             cloud: (B, O, 3) m in the object frame. known: what codes tell of the hand so far.
             hand: gives skin points. dropped: (B,) bool, rows without condition.
         """
+        views = self.absent.expand(len(cloud), -1, -1)
+        rows = torch.nonzero(~dropped).squeeze(1)
+        if len(rows) == 0:
+            return views
+        seen = self._seen(cloud[rows], known[rows], hand)
+        return views.to(seen.dtype).index_copy(0, rows, seen)
+
+    def _seen(self, cloud: Tensor, known: KnownHand, hand: HandSurface) -> Tensor:
         batch = len(cloud)
         with torch.no_grad(), torch.autocast(cloud.device.type, enabled=False):  # geometry in full precision
             seen = nearest_surface(cloud, known, self._placed(known, hand))
@@ -72,8 +80,7 @@ class PartView(nn.Module):
         index = state.T[None, :, :, None].expand(1, -1, -1, made.shape[-1])
         views = made.gather(0, index)[0].transpose(0, 1)  # (B, P, W)
         pose = torch.cat((sixd_from_matrix(known.palm.rotation), LENGTH_SCALE * known.palm.translation), -1)
-        views = views + self.place(pose).unsqueeze(1)
-        return torch.where(dropped[:, None, None], self.absent.to(views.dtype), views)
+        return views + self.place(pose).unsqueeze(1)
 
     def _placed(self, known: KnownHand, hand: HandSurface) -> PlacedPoints:
         selection = part_selection(hand.surface_part, self.parts, self.parts * self.count).flatten()

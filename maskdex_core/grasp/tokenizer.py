@@ -36,6 +36,11 @@ class KnownHand:
     posed: Tensor
     """(B, P) bool, whether any code of a finger is known."""
 
+    def __getitem__(self, rows: Tensor) -> KnownHand:
+        """Return some rows."""
+        palm = PalmPose(self.palm.rotation[rows], self.palm.translation[rows])
+        return KnownHand(palm, self.joints[rows], self.placed[rows], self.posed[rows])
+
 
 class GraspTokenizer(nn.Module, ABC):
     """Part codebooks and what codes mean. Poses are in the object frame."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from maskdex_core.masked.chains import CodeChains
 
+FIRST_WAVE = 0.5  # share of training rows that are asked for the first wave of their masked parts
+
 
 def cosine_ratio(progress: float) -> float:
     """Return the mask ratio γ(τ) = cos(πτ/2) for progress τ in [0, 1]; exactly 0 at the end.
@@ -60,7 +62,8 @@ def random_waves(
     """Draw training masks of code chains as sampling and editing meet them.
 
     Random parts are masked (`random_mask` over parts). Of those, one wave is asked for: their codes of the waves
-    before are known, those of the waves after are not. With one code a part and no anchor this is `random_mask`.
+    before are known, those of the waves after are not. In half of the rows it is the first wave, which decides most;
+    else any, each as likely. With one code a part and no anchor this is `random_mask`.
 
     Args:
         batch, generator, progress_range: as for `random_mask`. chains: the chains.
@@ -70,9 +73,9 @@ def random_waves(
     """
     masked_parts = random_mask(batch, chains.parts, generator, progress_range)  # (B, P)
     free = masked_parts[:, chains.part_of]  # (B, N)
-    # Any wave that holds a free code, every one as likely as another.
     holds = torch.stack([free[:, chains.wave_of == wave].any(1) for wave in range(chains.waves)], 1)
     chance = torch.rand(batch, chains.waves, generator=generator).masked_fill(~holds, -1.0)
-    wave = chance.argmax(1, keepdim=True)  # (B, 1)
+    at_once = torch.rand(batch, generator=generator) < FIRST_WAVE
+    wave = torch.where(at_once, holds.long().argmax(1), chance.argmax(1)).unsqueeze(1)  # (B, 1)
     masked = free & (chains.wave_of >= wave)
     return masked, free & (chains.wave_of == wave)

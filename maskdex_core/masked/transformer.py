@@ -8,7 +8,7 @@ Legend: B batch, N token positions, K codes a position, C condition vectors, W w
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +75,24 @@ class BidirectionalTransformer(nn.Module):
         """Return what every layer keeps of condition vectors (B, C, W): keys and values (B, layers, 2, H, C, W / H)."""
         return torch.stack([cast(Block, block).keys_values(conditions) for block in self.blocks], 1)
 
-    def forward(self, tokens: Tensor, mask: Tensor, memory: Tensor, views: Tensor | None = None) -> Tensor:
+    def tables(self) -> CodeTables:
+        """Return what stands for each code; the same in every step of sampling."""
+        if not self.tied:
+            return CodeTables(self.token_embedding, self.head_weight)
+        scale = self.head_weight.shape[1] ** -0.5
+        return CodeTables(
+            self.token_embedding + self.code_in(self.code_vectors),
+            self.head_weight + scale * self.code_out(self.code_vectors).transpose(1, 2),
+        )
+
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        memory: Tensor,
+        views: Tensor | None = None,
+        tables: CodeTables | None = None,
+    ) -> Tensor:
         """Predict every position.
 
         Args:
@@ -83,29 +100,30 @@ class BidirectionalTransformer(nn.Module):
             mask: (B, N) bool, True where [MASK].
             memory: of `read`.
             views: (B, N, W) what each position reads besides, if anything.
+            tables: of `tables`; made anew if None.
 
         Returns:
             (B, N, K) logits.
         """
-        embedded = torch.where(mask.unsqueeze(-1), self.mask_embedding, self._embed(tokens, mask))
+        tables = tables or self.tables()
+        own = tables.embedding[torch.arange(self.positions, device=tokens.device), tokens.masked_fill(mask, 0)]
+        embedded = torch.where(mask.unsqueeze(-1), self.mask_embedding, own)
         stream = embedded + self.position_embedding  # (B, N, W)
         stream = stream if views is None else stream + views
         for layer, block in enumerate(self.blocks):
             stream = block(stream, memory[:, layer])
         features = self.norm(stream).transpose(0, 1)  # (N, B, W)
-        logits = torch.baddbmm(self.head_bias.unsqueeze(1), features, self._head())
+        logits = torch.baddbmm(self.head_bias.unsqueeze(1), features, tables.head)
         return logits.transpose(0, 1)
 
-    def _embed(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        tokens = tokens.masked_fill(mask, 0)
-        table = self.token_embedding + self.code_in(self.code_vectors) if self.tied else self.token_embedding
-        return table[torch.arange(self.positions, device=tokens.device), tokens]
 
-    def _head(self) -> Tensor:
-        if not self.tied:
-            return self.head_weight  # (N, W, K)
-        scale = self.head_weight.shape[1] ** -0.5
-        return self.head_weight + scale * self.code_out(self.code_vectors).transpose(1, 2)
+class CodeTables(NamedTuple):
+    """What stands for each code, coming in and going out."""
+
+    embedding: Tensor
+    """(N, K, W)."""
+    head: Tensor
+    """(N, W, K)."""
 
 
 class CodeNet(nn.Module):
