@@ -15,9 +15,11 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import Command, FindExecutable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from maskdex_ros.robot_description import robot_description
 
 TRUTH = ["true", "false"]
 # name, default, choices, description
@@ -55,9 +57,8 @@ def robot_and_node(context: LaunchContext, share: Path) -> list[Any]:
         known = ", ".join(sorted(path.name.removeprefix("xarm7_") for path in folder.parent.glob("xarm7_*")))
         raise RuntimeError(f"hand {hand!r} has no MoveIt configuration; known: {known}")
     clock = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
-    xacro = [FindExecutable(name="xacro"), " ", str(share / "urdf" / "xarm7_with_hand.urdf.xacro")]
-    urdf = ParameterValue(Command([*xacro, f" hand:={hand} ros2_control:=mock"]), value_type=str)
-    description = {"robot_description": urdf, **clock}
+    urdf = robot_description(hand, ros2_control="mock")
+    description = {"robot_description": ParameterValue(urdf, value_type=str), **clock}
     return [
         Node(package="robot_state_publisher", executable="robot_state_publisher", parameters=[description]),
         *controllers(folder, clock),

@@ -64,6 +64,8 @@ def fast_dds_profile(share: Path) -> list[SetEnvironmentVariable]:
 def grasp_node(context: LaunchContext, share: Path) -> list[LifecycleNode]:
     """Return the node, with the defaults that depend on other arguments filled in."""
     value = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
+    if value["params_file"] and not Path(value["params_file"]).is_file():
+        raise RuntimeError(f"params_file {value['params_file']!r} is no file")  # launch itself would only warn
     enclave = ["--enclave", value["enclave"]] if value["enclave"] else []
     flags = {name: value[name] == "true" for name in ("autostart", "execute", "use_sim_time")}
     node = LifecycleNode(

@@ -16,6 +16,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 # name, default, choices, description
 ARGUMENTS = (
+    ("namespace", "", None, "namespace of cell and node, and of all their topics"),
+    ("params_file", "", None, "YAML file of the node's parameters; empty takes the shipped config/grasp_node.yaml"),
     ("object", "mug", None, "a procedural family, another one of it (mug_007), or the path of a mesh"),
     ("hand", "freedom_v2", None, "target hand: a name in config/hands, or the path of a hand's YAML"),
     ("execute", "true", ["true", "false"], "run every safe plan; false waits for the service ~/execute"),
@@ -36,6 +38,7 @@ def generate_launch_description() -> LaunchDescription:
         package="maskdex_ros",
         executable="sim_robot",
         name="sim_robot",
+        namespace=value["namespace"],
         output="screen",
         parameters=[
             {
@@ -47,12 +50,12 @@ def generate_launch_description() -> LaunchDescription:
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch" / "grasp.launch.py")),
         launch_arguments={
-            "hand": value["hand"],
-            "execute": value["execute"],
-            "points": "/points",
-            "joint_states": "/joint_states",
-            "arm_controller": "/arm_controller",
-            "hand_controller": "/hand_controller",
+            **{name: value[name] for name in ("namespace", "params_file", "hand", "execute")},
+            # The cell's names, relative to the namespace of both.
+            "points": "points",
+            "joint_states": "joint_states",
+            "arm_controller": "arm_controller",
+            "hand_controller": "hand_controller",
         }.items(),
     )
     return LaunchDescription([*arguments, cell, node])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from maskdex_core.errors import MaskdexError
 
 SILENT = "it wrote nothing"
+TERMINATED = 143  # exit code, as a shell says it of SIGTERM
 EXPLAINED = (2, 3, 4)  # exit codes of errors that name the bad value themselves
 
 
@@ -48,6 +51,11 @@ class Guard:
         """Return the last line the child wrote."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else SILENT
+
+
+def end_with_children() -> None:
+    """Make SIGTERM an exception of this process, so that the blocks of `child` end their processes too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
 @contextmanager

@@ -114,6 +114,14 @@ class GraspClient:
 
         self._node.create_subscription(kind, topic, callback, profile(10))
 
+    def wait_until(self, condition: Callable[[], bool], timeout: float, what: str, check: Check = lambda: None) -> None:
+        """Take messages until a condition holds.
+
+        Raises:
+            ClientTimeout: when it does not hold in `timeout` (s).
+        """
+        self._wait(condition, timeout, what, check)
+
     def wait_stage(self, stage: str, timeout: float, check: Check = lambda: None) -> bool:
         """Wait for a stage of the plan; return False when its report comes first.
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from maskdex_core.errors import MaskdexError
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 CLOSING = 5.0  # [s] a running job gets to end
+LOOK_EVERY = 0.1  # [s] between two looks whether a signal has come
+GRACE = 0.5  # [s] after a signal in which a callback may end by itself
 
 
 def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
@@ -33,6 +39,7 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has started us with it ignored
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
     node = executor = None
     try:
@@ -60,10 +67,33 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
 def _spin(executor: Any, finished: Future[None]) -> None:
     from rclpy.executors import ExternalShutdownException
 
-    try:
+    with _interrupted_after_shutdown(executor.context), suppress(KeyboardInterrupt, ExternalShutdownException):
         executor.spin_until_future_complete(finished)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return
+
+
+@contextmanager
+def _interrupted_after_shutdown(context: Any) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block when it goes on after a signal has shut ROS down.
+
+    rclpy's handler tells only the executor, which hears nothing while a callback loads a model for half a minute.
+    """
+    left = threading.Event()
+
+    def watch() -> None:
+        while context.ok():
+            if left.wait(LOOK_EVERY):
+                return
+        while not left.wait(GRACE):
+            _thread.interrupt_main()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        with suppress(KeyboardInterrupt):  # one that was on its way already
+            watcher.join()
 
 
 def _close(node: Any) -> None:

@@ -7,7 +7,6 @@ those round each plan. The node's parameters lie beside the bag, so that `maskde
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections import deque
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from maskdex_core.errors import MaskdexError, UsageError
+from maskdex_core.errors import UsageError
 from maskdex_core.perception.bag import CLOUD_TYPE
 from maskdex_ros.bag import PARAMETERS
 from maskdex_ros.bag_player import message_class
-from maskdex_ros.environment import ros_environment
+from maskdex_ros.command import run_command, write_line
 from maskdex_ros.parameters import table
 
 if TYPE_CHECKING:
@@ -240,21 +239,13 @@ def parse_arguments(arguments: Sequence[str]) -> RecordOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record from the command line; SIGINT and SIGTERM end it well."""
 
-    def say(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    def work() -> int:
+        counts = record(parse_arguments(sys.argv[1:] if arguments is None else arguments), write_line)
+        for topic, count in sorted(counts.items()):
+            write_line(f"  {count:6d}  {topic}")
+        return 0 if counts else 1
 
-    os.environ.update(ros_environment())
-    try:
-        counts = record(parse_arguments(sys.argv[1:] if arguments is None else arguments), say)
-    except MaskdexError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    for topic, count in sorted(counts.items()):
-        say(f"  {count:6d}  {topic}")
-    return 0 if counts else 1
+    return run_command(work)
 
 
 if __name__ == "__main__":

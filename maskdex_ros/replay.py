@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -21,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskdex_core.errors import MaskdexError, TextError, UsageError
+from maskdex_core.errors import TextError, UsageError
 from maskdex_ros.bag import BagSummary, summarise
-from maskdex_ros.children import ChildError, Guard, child
+from maskdex_ros.children import ChildError, Guard, child, end_with_children
 from maskdex_ros.client import GraspClient
+from maskdex_ros.command import run_command, write_line
 from maskdex_ros.environment import free_domain_id, ros_environment
 
 EXIT_CODES = {"ok": 0, "rejected": 4, "error": 3}
@@ -255,23 +254,15 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Path, ReplayOptions]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay a bag from the command line; return 0 done, 2 usage, 3 bad input, 4 no safe plan."""
 
-    def say(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-    os.environ.update(ros_environment())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the children end too
-    try:
+    def work() -> int:
         bag, options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-        report = replay(bag, options, say)
-    except MaskdexError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    for line in summary_lines(report):
-        say(line)
-    return EXIT_CODES.get(report["status"], 1)
+        report = replay(bag, options, write_line)
+        for line in summary_lines(report):
+            write_line(line)
+        return EXIT_CODES.get(report["status"], 1)
+
+    end_with_children()
+    return run_command(work)
 
 
 if __name__ == "__main__":

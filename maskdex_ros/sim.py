@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -19,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskdex_core.errors import MaskdexError, UsageError
+from maskdex_core.errors import UsageError
 from maskdex_core.physics.lift_trial import LIFTED
-from maskdex_ros.children import ChildError, Guard, child
+from maskdex_ros.children import ChildError, Guard, child, end_with_children
 from maskdex_ros.client import Check, ClientTimeout, GraspClient
+from maskdex_ros.command import run_command, write_line
 from maskdex_ros.environment import free_domain_id, ros_environment
 from maskdex_ros.parameters import NodeParameters
 
@@ -236,22 +235,14 @@ def parse_arguments(arguments: Sequence[str]) -> SimOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate from the command line; return 0 lifted, 2 usage, 3 bad input, 4 no safe plan or dropped."""
 
-    def say(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    def work() -> int:
+        report = simulate(parse_arguments(sys.argv[1:] if arguments is None else arguments), write_line)
+        for line in summary_lines(report):
+            write_line(line)
+        return exit_code(report)
 
-    os.environ.update(ros_environment())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the children end too
-    try:
-        report = simulate(parse_arguments(sys.argv[1:] if arguments is None else arguments), say)
-    except MaskdexError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    for line in summary_lines(report):
-        say(line)
-    return exit_code(report)
+    end_with_children()
+    return run_command(work)
 
 
 if __name__ == "__main__":

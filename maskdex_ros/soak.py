@@ -1,4 +1,4 @@
-"""Load for minutes on end: full-size clouds at 30 Hz and commands of every kind, with the node watched from outside.
+"""Load for minutes on end: full-size clouds at 30 Hz, commands and faults of every kind, the node watched from outside.
 
 Three processes besides this one's client: the node, a camera, nothing else. What is reported: growth of the node's
 memory, the age of the clouds that plans were made on, commands without an answer, and how fast services answer.
@@ -12,8 +12,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,22 +20,22 @@ from typing import Any
 
 import numpy as np
 
-from maskdex_core.errors import MaskdexError, UsageError
+from maskdex_core.errors import UsageError
 from maskdex_core.resources import resource_path
 from maskdex_ros.bag import BagSummary, summarise
-from maskdex_ros.children import ChildError, Guard, child
-from maskdex_ros.client import ClientTimeout, GraspClient
+from maskdex_ros.children import ChildError, Guard, child, end_with_children
+from maskdex_ros.client import GraspClient
+from maskdex_ros.command import run_command, write_line
 from maskdex_ros.environment import free_domain_id, ros_environment
+from maskdex_ros.soak_load import Load, Seen
 
 BAG = Path("data") / "demo_scene" / "bag"
 LOADING = 300.0  # [s]
 LEAVING = 60.0  # [s] that the node gets to end after SIGINT
-SAMPLE_EVERY = 2.0  # [s] between two looks at the node's memory
+STALL = 2.0  # [s] without clouds after which the node may not plan on the last one
 WARM_UP = 0.2  # share of the time in which memory may still settle: allocators, caches, the first plans
-STAGES = ("cloud", "text", "segment", "complete", "sample", "refine", "retarget", "motion")
 AGE_LIMIT = 0.150  # [s]
 GROWTH_LIMIT = 20.0  # [MiB] between the first and the last third after warm-up
-ANSWERED = ("ok", "rejected", "error")
 
 
 @dataclass(frozen=True)
@@ -55,116 +53,6 @@ class SoakOptions:
     patience: float = 180.0
     bag: Path = field(default_factory=lambda: resource_path(BAG))
     node_command: tuple[str, ...] = ("-m", "maskdex_ros.grasp_node")
-
-
-@dataclass
-class Seen:
-    """What was observed, sample by sample."""
-
-    memory: list[tuple[float, float]] = field(default_factory=list)  # (s, MiB)
-    clouds: list[tuple[float, int]] = field(default_factory=list)  # (s, received so far)
-    ages: list[float] = field(default_factory=list)  # s from stamp to use, one a plan
-    answers: list[float] = field(default_factory=list)  # s that a service took while a plan ran
-    asked: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
-
-
-class _Load:
-    """Gives one command after the other and watches the node meanwhile."""
-
-    def __init__(self, client: GraspClient, pid: int, check: Callable[[], None], options: SoakOptions) -> None:
-        from diagnostic_msgs.msg import DiagnosticArray
-
-        self.seen = Seen()
-        self._client, self._pid, self._guard, self._patience = client, pid, check, options.patience
-        self._begun, self._looked = time.monotonic(), -SAMPLE_EVERY
-        client.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
-
-    def run(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Give commands for some seconds."""
-        commands = (self._text, self._plan, self._cancel, self._second_request, self._resample)
-        number = 0
-        while self._now() < seconds:
-            command = commands[number % len(commands)]
-            name = command.__name__.strip("_")
-            self.seen.asked[name] += 1
-            try:
-                command(number // len(commands))
-            except ClientTimeout as error:
-                self.seen.lost.append(f"{name} {number}: {error}")
-            number += 1
-            say(f"{self._now():6.0f} s  {number} commands, {len(self.seen.lost)} lost, {self._memory():.0f} MiB")
-
-    def look(self) -> None:
-        """Check that the node lives and sample its memory; called all the time while something is waited for."""
-        self._guard()
-        now = self._now()
-        if now - self._looked >= SAMPLE_EVERY:
-            self._looked = now
-            self.seen.memory.append((now, self._memory()))
-
-    def _text(self, index: int) -> None:
-        self._client.send_text(f"hold the mug, number {index}", self._patience, self.look)
-        self._hear()
-
-    def _plan(self, index: int) -> None:
-        self._count_answer(self._trigger("plan"))
-
-    def _cancel(self, index: int) -> None:
-        """Cancel in each stage in turn."""
-        self._client.send_text("drink from the mug", self._patience, self.look)
-        if self._client.wait_stage(STAGES[index % len(STAGES)], self._patience, self.look):
-            begun = time.monotonic()
-            self._trigger("cancel")
-            self.seen.answers.append(time.monotonic() - begun)
-        self._hear()
-
-    def _second_request(self, index: int) -> None:
-        """Ask while a plan runs: that is refused at once, and the first goes on."""
-        self._client.send_text("drink from the mug", self._patience, self.look)
-        if self._client.wait_stage("segment", self._patience, self.look):
-            begun = time.monotonic()
-            success, reason = self._trigger("plan")
-            if not success and reason.startswith("busy"):
-                self.seen.answers.append(time.monotonic() - begun)
-                self.seen.outcomes["busy"] += 1
-            else:
-                self._count_answer((success, reason))
-        self._hear()
-
-    def _resample(self, index: int) -> None:
-        self._count_answer(self._trigger("resample"))
-
-    def _trigger(self, service: str) -> tuple[bool, str]:
-        return self._client.trigger(service, self._patience, self.look)
-
-    def _hear(self) -> None:
-        report = self._client.report
-        if report.get("status") not in ANSWERED:
-            report = self._client.wait_report(self._patience, self.look)
-        cancelled = "cancelled" in report["reason"]
-        self.seen.outcomes["cancelled" if cancelled else report["status"]] += 1
-        used = report.get("cloud")
-        if used:
-            self.seen.ages.append(used["lag"] + used["age"])
-
-    def _count_answer(self, answer: tuple[bool, str]) -> None:
-        success, _ = answer
-        self.seen.outcomes["ok" if success else "not ok"] += 1
-
-    def _on_diagnostics(self, message: Any) -> None:
-        values = {pair.key: pair.value for pair in message.status[0].values}
-        self.seen.clouds.append((self._now(), int(values.get("clouds received", 0))))
-
-    def _memory(self) -> float:
-        for line in Path(f"/proc/{self._pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise ChildError(f"the node's process {self._pid} has no memory: it is gone")
-
-    def _now(self) -> float:
-        return time.monotonic() - self._begun
 
 
 def soak(options: SoakOptions, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
@@ -191,7 +79,7 @@ def soak(options: SoakOptions, say: Callable[[str], None] = lambda line: None) -
             if not client.change_state(transition, LOADING, check):
                 raise ChildError(f"the node refused to {transition}: {client.report.get('reason', 'no reason given')}")
         say("active")
-        load = _Load(client, node.pid, check, options)
+        load = Load(client, node.pid, camera.pid, check, options.patience)
         load.run(60.0 * options.minutes, say)
         node.send_signal(signal.SIGINT)
         code = guards[0].wait(LEAVING)
@@ -202,7 +90,7 @@ def soak(options: SoakOptions, say: Callable[[str], None] = lambda line: None) -
 def _node_command(summary: BagSummary, options: SoakOptions) -> list[str]:
     from maskdex_ros.conversions import quaternion_from_rotation
 
-    values: dict[str, Any] = {"assume_home": True, "threads": 1, "seed": 1}
+    values: dict[str, Any] = {"assume_home": True, "threads": 1, "seed": 1, "max_cloud_age": STALL}
     if summary.base_from_camera is not None:
         pose = summary.base_from_camera
         values["base_from_camera.translation"] = pose[:3, 3].tolist()
@@ -227,12 +115,14 @@ def result(seen: Seen, options: SoakOptions, exit_code: int | None) -> dict[str,
         "commands": dict(seen.asked),
         "outcomes": dict(seen.outcomes),
         "lost": seen.lost,
+        "broken": seen.broken,
         "cloud_age_s": _spread(seen.ages),
         "service_answer_s": _spread(seen.answers),
         "memory_mib": {"first": round(seen.memory[0][1], 1), "last": round(seen.memory[-1][1], 1),
                        "growth": round(growth, 1), "slope_per_minute": round(slope, 2)},
         "exit_code": exit_code,
-        "kept": {"no command lost": not seen.lost, "clouds used at most 150 ms old": worst <= AGE_LIMIT,
+        "kept": {"no command lost": not seen.lost, "every fault got over": not seen.broken,
+                 "clouds used at most 150 ms old": worst <= AGE_LIMIT,
                  "memory does not grow": growth <= GROWTH_LIMIT, "SIGINT ends it with 0": exit_code == 0},
     }  # fmt: skip
 
@@ -279,28 +169,19 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[SoakOptions, Path | None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak from the command line; return 0 when every promise was kept, else 1."""
-    os.environ.update(ros_environment())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the children end too
-    try:
+
+    def work() -> int:
         options, out = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-        found = soak(options, lambda line: print_line(line, sys.stderr))
-    except MaskdexError as error:
-        print_line(f"error: {error}", sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    text = json.dumps(found, indent=1)
-    print_line(text, sys.stdout)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
-    return 0 if all(found["kept"].values()) else 1
+        found = soak(options, lambda line: write_line(line, sys.stderr))
+        text = json.dumps(found, indent=1)
+        write_line(text)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text + "\n", encoding="utf-8")
+        return 0 if all(found["kept"].values()) else 1
 
-
-def print_line(line: str, stream: Any) -> None:
-    """Write a line at once."""
-    stream.write(line + "\n")
-    stream.flush()
+    end_with_children()
+    return run_command(work)
 
 
 if __name__ == "__main__":

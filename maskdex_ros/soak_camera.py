@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import array
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from maskdex_core.perception.bag import CLOUD_TYPE
 from maskdex_ros.bag import messages, open_bag
 
 WIDTH, HEIGHT = 640, 480
+SET_BACK = 60 * 10**9  # [ns] by which SIGUSR1 sets the camera's clock back, and the next one forward
 
 
 def first_cloud(folder: Path) -> Any:
@@ -62,10 +64,12 @@ def publish_clouds(folder: Path, rate: float) -> None:
     node = rclpy.create_node("soak_camera")
     publisher = node.create_publisher(PointCloud2, "points", profile(reliable=False))
     # Serialized once: only the stamp changes, eight bytes behind the encapsulation's four.
+    behind = [0, SET_BACK]
+    signal.signal(signal.SIGUSR1, lambda *_: behind.reverse())
     data = bytearray(serialize_message(full_size(first_cloud(folder))))
     begun, count = time.monotonic(), 0
     while rclpy.ok():
-        now = time.time_ns()
+        now = time.time_ns() - behind[0]
         data[4:12] = np.array([now // 10**9, now % 10**9], "<u4").tobytes()
         publisher.publish(bytes(data))
         count += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -20,6 +19,7 @@ from maskdex_core.resources import resource_path
 from maskdex_ros.parameters import NodeParameters
 from maskdex_ros.reference import __main__ as reference
 from maskdex_ros.reference.moveit import HAND_GROUP, overlapping_by_design
+from maskdex_ros.robot_description import robot_description
 
 ARM = "xarm7"
 HANDS = known_hands()
@@ -35,15 +35,9 @@ def read(hand: str, name: str) -> dict:
 
 @functools.cache
 def robot(hand: str) -> ElementTree.Element:
-    """The URDF of arm and hand with mock hardware, as demo.launch.py asks xacro for it."""
-    beside = Path(sys.executable).parent / "xacro"
-    xacro = str(beside) if beside.exists() else shutil.which("xacro")
-    if xacro is None:
-        pytest.skip("xacro is not installed")
-    command = [xacro, str(resource_path("urdf/xarm7_with_hand.urdf.xacro")), f"hand:={hand}", "ros2_control:=mock"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return ElementTree.fromstring(done.stdout)
+    """The URDF of arm and hand with mock hardware, as demo.launch.py asks for it."""
+    pytest.importorskip("xacro", reason="xacro is not installed")
+    return ElementTree.fromstring(robot_description(hand, ros2_control="mock"))
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -90,6 +84,16 @@ class TestRobot:
         assert with_state == {name for name, mimic in movable.items() if mimic is None}
         assert {mimic.get("joint") for mimic in movable.values() if mimic is not None} <= with_state
 
+    def test_what_moves_together_in_our_model_does_so_in_the_urdf(self, hand: str) -> None:
+        model = HandModel.load(hand)
+        mimics = {joint.get("name"): joint.find("mimic") for joint in robot(hand).findall("joint")}
+        assert {name for name in model.all_joint_names if mimics[name] is None} == set(model.joint_names)
+        for name in set(model.all_joint_names) - set(model.joint_names):
+            source, *numbers = model.follower(name)
+            assert mimics[name].get("joint") == source
+            written = [float(mimics[name].get(key, default)) for key, default in (("multiplier", 1.0), ("offset", 0.0))]
+            assert written == pytest.approx(numbers), name
+
 
 @pytest.mark.parametrize("hand", HANDS)
 class TestFiles:
@@ -134,6 +138,16 @@ class TestFiles:
         assert all(
             limits[name]["min_position"] <= value <= limits[name]["max_position"] for name, value in named.items()
         )
+
+
+def test_the_description_is_made_without_torch() -> None:
+    """Launch runs in ROS' own Python, which has none."""
+    program = "import sys; sys.modules['torch'] = None; from maskdex_ros.robot_description import robot_description"
+    pytest.importorskip("xacro", reason="xacro is not installed")
+    command = [sys.executable, "-c", f"{program}; print(robot_description('shadow_coupled'))"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ElementTree.fromstring(done.stdout).find("joint[@name='FFJ1']/mimic").get("joint") == "FFJ2"
 
 
 def test_fingers_are_still_checked_against_each_other_and_the_arm() -> None:

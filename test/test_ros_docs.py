@@ -59,6 +59,16 @@ def test_the_page_quotes_the_node() -> None:
     assert len(quoted_sentences()) >= 10
 
 
+def test_every_fault_of_the_reliability_page_has_its_test() -> None:
+    page = (CHECKOUT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| ([^|]*) \|$", page, re.M)
+    named = [name for row in rows for name in re.findall(r"`(\w+(?:\.py)?)`", row)]
+    assert len(named) >= 10
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (CHECKOUT / "test").glob("test_*.py")}
+    for name in named:
+        assert name in tests or any(re.search(rf"def test_\w*{name}", text) for text in tests.values()), name
+
+
 @each_page
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`([\w./<>*]+)`", page.read_text(encoding="utf-8")):

@@ -212,7 +212,7 @@ def test_a_flood_of_texts_leaves_the_node_answering(node: Client) -> None:
 
 def test_sigint_at_any_time_ends_the_process_with_0() -> None:
     rng = random.Random(3)
-    for _ in range(6):
+    for _ in range(4):
         with process(node_command(*READY, *LENIENT), ros_environment(free_domain_id())) as child:
             assert child.stdout is not None
             child.stdout.readline()  # the interpreter has started, and the node speaks for the first time

@@ -225,6 +225,8 @@ class TestExpansion:
     def test_an_unknown_hand_and_an_unknown_choice_are_named(self) -> None:
         with pytest.raises(RuntimeError, match=r"hand 'leep' is unknown; known: ability, .*leap"):
             Expanded(GRASP, hand="leep")
+        with pytest.raises(RuntimeError, match=r"params_file 'my\.yaml' is no file"):
+            Expanded(GRASP, params_file="my.yaml")
         with pytest.raises(RuntimeError, match="log_level"):
             Expanded(GRASP, log_level="loud")
         with pytest.raises(RuntimeError, match="'leep' has no MoveIt configuration"):
@@ -236,6 +238,29 @@ class TestExpansion:
         assert "a/bag" in given.command("bag_player")
         assert any(part.endswith("config/replay.yaml") for part in given.command("grasp_node"))
         assert given.parameters("grasp_node")["execute"] is False
+        assert given.parameters("grasp_node")["use_sim_time"] is True
+        assert "--clock" in given.command("bag_player")
+        path = CHECKOUT / "launch" / "replay.launch.py"
+        own_file = str(CHECKOUT / "config" / "grasp_node.yaml")
+        other = Expanded(path, bag="b", rviz="false", use_sim_time="false", params_file=own_file, namespace="left")
+        assert "--clock" not in other.command("bag_player")
+        assert other.parameters("grasp_node")["use_sim_time"] is False
+        assert {own_file, "__ns:=/left"} <= set(other.command("grasp_node"))
+
+    @pytest.mark.parametrize("namespace", ["", "left"])
+    def test_cell_and_node_of_the_simulation_share_their_topics(self, namespace: str) -> None:
+        own_file = str(CHECKOUT / "config" / "replay.yaml")
+        given = Expanded(CHECKOUT / "launch" / "sim.launch.py", namespace=namespace, params_file=own_file)
+        assert set(given.started) == {"grasp_node", "sim_robot"}
+        node = given.command("grasp_node")
+        assert own_file in node
+        own = [part for part in given.command("sim_robot") if part.startswith("__ns:=")]
+        assert own == [part for part in node if part.startswith("__ns:=")]
+        remapped = dict(part.split(":=", 1) for part in node if ":=" in part)
+        # Relative names: those that the cell uses itself.
+        assert [remapped[name] for name in ("points", "joint_states")] == ["points", "joint_states"]
+        parameters = given.parameters("grasp_node")
+        assert (parameters["arm_controller"], parameters["hand_controller"]) == ("arm_controller", "hand_controller")
 
     @pytest.mark.parametrize("hand", known_hands())
     def test_demo_starts_a_whole_robot(self, hand: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -14,7 +16,7 @@ from ros_support import CHECKOUT
 from maskdex_ros.environment import free_domain_id, ros_environment
 
 PROGRAM = """
-import atexit, sys
+import atexit, sys, time
 from rclpy.node import Node
 from rclpy.task import Future
 from maskdex_core.errors import ConfigError
@@ -29,6 +31,16 @@ class Short(Node):
         sys.stdout.write("closed ")  # not flushed: whoever leaves in a hurry has to
         return {ended}
 
+class Loading(Short):
+    def __init__(self):
+        Node.__init__(self, "loading")
+        self.finished = Future()
+        self.create_timer(0.01, self.load)
+    def load(self):
+        print("loading", flush=True)
+        for _ in range(600):
+            time.sleep(0.1)
+
 def broken():
     raise ConfigError("parameter 'x' is wrong")
 
@@ -37,13 +49,32 @@ sys.exit(run_node({make}))
 """
 
 
-def run(make: str, ended: bool = True) -> subprocess.CompletedProcess[str]:
+def start(make: str, ended: bool = True) -> subprocess.Popen[str]:
     program = PROGRAM.replace("{make}", make).replace("{ended}", str(ended))
-    command = [sys.executable, "-c", program]
-    environment = ros_environment(free_domain_id())
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=CHECKOUT, env=ros_environment(free_domain_id()), stdout=pipe, stderr=pipe,
+        text=True,
+    )  # fmt: skip
+
+
+def run(make: str, ended: bool = True) -> subprocess.CompletedProcess[str]:
+    child = start(make, ended)
+    said, complained = child.communicate(timeout=60)
+    return subprocess.CompletedProcess(child.args, child.returncode, said, complained)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_callback_that_loads_for_a_minute(number: signal.Signals) -> None:
+    child = start("Loading")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "loading\n"
+    begun = time.monotonic()
+    child.send_signal(number)
+    said, complained = child.communicate(timeout=50)
+    assert (child.returncode, said) == (0, "closed "), complained
+    assert "Traceback" not in complained
+    assert time.monotonic() - begun < 30.0
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["its job had ended", "its job runs on"])

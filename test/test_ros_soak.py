@@ -11,15 +11,18 @@ pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'mask
 from ros_support import FAKE_NODE, a_bag
 
 from maskdex_core.errors import UsageError
-from maskdex_ros.soak import AGE_LIMIT, GROWTH_LIMIT, Seen, SoakOptions, memory_growth, parse_arguments, result, soak
+from maskdex_ros.soak import AGE_LIMIT, GROWTH_LIMIT, SoakOptions, memory_growth, parse_arguments, result, soak
 from maskdex_ros.soak_camera import first_cloud, full_size
+from maskdex_ros.soak_load import Seen
 
 
-def test_the_node_under_full_size_clouds_and_commands_loses_none() -> None:
-    found = soak(SoakOptions(minutes=0.1, node_command=(str(FAKE_NODE),)))
-    assert found["lost"] == []
+def test_the_node_under_full_size_clouds_and_commands_loses_none_and_gets_over_faults() -> None:
+    found = soak(SoakOptions(minutes=0.2, node_command=(str(FAKE_NODE),)))
+    assert found["lost"] == found["broken"] == []
     assert found["exit_code"] == 0
-    assert sum(found["commands"].values()) >= 5
+    assert {"text", "plan", "cancel", "second_request", "resample", "deactivation", "stalled_camera"} <= set(
+        found["commands"]
+    )
     assert found["clouds"]["received"] > 10
     ages = found["cloud_age_s"]
     assert ages["n"] > 0
@@ -44,8 +47,9 @@ def test_each_promise_is_judged_by_itself() -> None:
     assert all(good["kept"].values())
     seen.ages.append(AGE_LIMIT + 0.01)
     seen.lost.append("text 3: no answer")
+    seen.broken.append("deactivation: no report")
     assert [name for name, kept in result(seen, SoakOptions(), 1)["kept"].items() if not kept] == [
-        "no command lost", "clouds used at most 150 ms old", "SIGINT ends it with 0"
+        "no command lost", "every fault got over", "clouds used at most 150 ms old", "SIGINT ends it with 0"
     ]  # fmt: skip
     assert not result(Seen(memory=[(0.0, 1.0)]), SoakOptions(), 0)["kept"]["clouds used at most 150 ms old"]
 

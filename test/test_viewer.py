@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -15,10 +16,12 @@ import pytest
 from cli_support import run
 from saved_plans import BALL, RADIUS, write_plan
 
-from maskdex_core.errors import UsageError
+from maskdex_core.errors import HandError, UsageError
 from maskdex_core.planning.saved import SavedPlan
+from maskdex_core.resources import resource_path
 from maskdex_core.viewer.browser import PlanBrowser, summary
 from maskdex_core.viewer.palette import BOLDEST, FAINTEST, HAND, OBJECT, kind_of, opacity
+from maskdex_core.viewer.robot_meshes import RobotMeshes
 from maskdex_core.viewer.timeline import Timeline
 
 CHROMIUM = next(
@@ -89,6 +92,24 @@ def test_joints_of_another_robot_are_refused(tmp_path: Path) -> None:
     folder = write_plan(tmp_path / "plan", "rejected", hand_start=np.zeros(3))
     with pytest.raises(UsageError, match=r"7 arm and 3 hand joints; xarm7 has 7 and freedom_v2 7"):
         PlanBrowser(SavedPlan.load(folder))
+
+
+def test_a_hand_of_ones_own_is_shown_by_the_path_of_its_yaml(tmp_path: Path) -> None:
+    folder = write_plan(tmp_path / "plan", "rejected")
+    report = json.loads((folder / "report.json").read_text())
+    report["target_hand"]["name"] = "mine"
+    (folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(HandError, match=r"hand 'mine' is unknown.*; or give the path of a hand's YAML"):
+        PlanBrowser(SavedPlan.load(folder))
+    mine = tmp_path / "mine.yaml"
+    shipped = resource_path("config/hands/freedom_v2.yaml").read_text()
+    mine.write_text(shipped.replace("urdf/freedom_v2.urdf", str(resource_path("urdf/freedom_v2.urdf"))))
+    browser = PlanBrowser(SavedPlan.load(folder), port=18080, hand=str(mine))
+    try:
+        assert set(browser._robot.hand_meshes) == set(RobotMeshes.load("xarm7", "freedom_v2").hand_meshes)
+        assert browser.server.scene.get_handle_by_name("/candidates/1") is not None
+    finally:
+        browser.stop()
 
 
 def test_the_timeline_starts_where_the_robot_stood_and_ends_at_the_trajectorys_end(tmp_path: Path) -> None:

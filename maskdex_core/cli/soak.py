@@ -14,7 +14,7 @@ from maskdex_core.cli.ros_process import run_ros
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Soak(Command):
-    """Put the ROS 2 node under load for minutes and watch memory, age of clouds and lost commands."""
+    """Put the ROS 2 node under load and faults for minutes; watch memory, age of clouds and lost commands."""
 
     minutes: Annotated[float, arg(metavar="M")] = 10.0
     """Of load."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ class ViewPlan(Command):
 
     folder: Annotated[Positional[Path], arg(metavar="PLAN")]
     """Folder that `maskdex plan --out` or `maskdex replay --out` left."""
+    hand: Annotated[str | None, arg(metavar="NAME|FILE")] = None
+    """Hand of the plan, where it is not a shipped one: the path of its YAML."""
     port: int = 8080
     """TCP port; the next free one when it is in use."""
     host: str = "127.0.0.1"
@@ -36,7 +39,9 @@ class ViewPlan(Command):
             raise ConfigError("viser is not installed: pip install viser") from error
         from maskdex_core.viewer.browser import PlanBrowser
 
-        browser = PlanBrowser(plan, self.host, self.port)
+        # Browsers open connections that they do not use; each would be an error with a traceback.
+        logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
+        browser = PlanBrowser(plan, self.host, self.port, self.hand)
         say(f"{browser.address}  (Ctrl-C ends it)")
         try:
             browser.run()

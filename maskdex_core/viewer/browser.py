@@ -24,12 +24,13 @@ LOOKED_AT, SIDE = 0.7, (0.45, -0.95, 0.55)  # share of the way from the base to 
 class PlanBrowser:
     """One viser server that shows one plan."""
 
-    def __init__(self, plan: SavedPlan, host: str = "127.0.0.1", port: int = 8080) -> None:
+    def __init__(self, plan: SavedPlan, host: str = "127.0.0.1", port: int = 8080, hand: str | None = None) -> None:
         """Build the scene and serve it.
 
         Args:
             plan: what is shown. host: address to serve on; the default lets only this machine in.
             port: TCP port; a free one is taken when it is in use.
+            hand: name or YAML path of the plan's hand; None takes the name in the plan.
 
         Raises:
             RobotError, HandError, UsageError: when the plan names a robot or a trajectory that cannot be shown.
@@ -37,7 +38,7 @@ class PlanBrowser:
         import viser
 
         self._plan, self._timeline = plan, Timeline.of(plan)
-        self._robot = RobotMeshes.load(plan.report["arm"], plan.report["target_hand"]["name"])
+        self._robot = RobotMeshes.load(plan.report["arm"], hand or plan.report["target_hand"]["name"])
         _check_joints(plan, self._robot)
         self.server = viser.ViserServer(host=host, port=port, label="maskdex", verbose=False)
         middle = LOOKED_AT * plan.object_points.mean(axis=0).astype(np.float64) + (0.0, 0.0, 0.1)

@@ -35,10 +35,7 @@ def moveit_files(arm: Arm, hand: HandModel) -> dict[str, str]:
     """Return file name → text of everything in the folder of one arm with one hand."""
     name = {"arm": arm.config.name, "hand": hand.name}
     contents = {
-        "initial_positions.yaml": {
-            "initial_positions": _home(arm) | _open(hand),
-            "undriven": {name: 0.0 for name in _coupled(hand)},
-        },
+        "initial_positions.yaml": {"initial_positions": _home(arm) | _open(hand)},
         "joint_limits.yaml": _joint_limits(arm, hand),
         "moveit_controllers.yaml": _moveit_controllers(arm, hand),
         "ros2_controllers.yaml": _ros2_controllers(arm, hand),
@@ -59,12 +56,6 @@ def _open(hand: HandModel) -> dict[str, float]:
     lower, upper = hand.lower.tolist(), hand.upper.tolist()
     nearest = [min(max(0.0, _round_up(low)), _round_down(high)) for low, high in zip(lower, upper, strict=True)]
     return dict(zip(hand.joint_names, nearest, strict=True))
-
-
-def _coupled(hand: HandModel) -> list[str]:
-    """Return the joints that follow others by the hand's YAML alone: the URDF has no mimic for them."""
-    others = [name for name in hand.all_joint_names if name not in hand.joint_names]
-    return [name for name in others if hand.urdf.joints[name].mimic is None]
 
 
 # ---------------------------------------------------------------------- YAML
@@ -123,7 +114,6 @@ def _srdf(arm: Arm, hand: HandModel) -> str:
     config = arm.config
     group = quoteattr(config.group)
     hand_joints = "".join(f"    <joint name={quoteattr(name)}/>\n" for name in hand.all_joint_names)
-    passive = "".join(f"  <passive_joint name={quoteattr(name)}/>\n" for name in _coupled(hand))
     disabled = "".join(
         f"  <disable_collisions link1={quoteattr(one)} link2={quoteattr(other)} reason={quoteattr(reason)}/>\n"
         for (one, other), reason in sorted(overlapping_by_design(arm, hand).items())
@@ -135,7 +125,7 @@ def _srdf(arm: Arm, hand: HandModel) -> str:
         f'  </group>\n  <group name="{HAND_GROUP}">\n{hand_joints}  </group>\n'
         f"{_state('home', config.group, _home(arm))}{_state('open', HAND_GROUP, _open(hand))}"
         f'  <end_effector name="{HAND_GROUP}" group="{HAND_GROUP}" parent_link={quoteattr(config.tip_frame)}'
-        f" parent_group={group}/>\n{passive}{disabled}</robot>\n"
+        f" parent_group={group}/>\n{disabled}</robot>\n"
     )
 
 
