@@ -29,7 +29,7 @@ class Evaluate(TorchCommand):
     data: Annotated[Path, arg(metavar="DIR")] = Path("data/shadow")
     """Dataset whose procedural objects are grasped."""
     split: str = "unseen_instance"
-    """Split of the dataset."""
+    """Split of the dataset, or "fresh": new procedural objects of all families, which need no dataset."""
     observation: str = "full"
     """What is shown of an object: full, noisy (both all round), or view (one noisy depth image)."""
     texts: int = 1

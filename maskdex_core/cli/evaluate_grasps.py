@@ -75,10 +75,12 @@ def evaluate_grasps(options: GraspOptions) -> int:
 def find_subjects(options: GraspOptions) -> tuple[list[Subject], str]:
     """Return the objects asked for, and where they come from."""
     from maskdex_core.data.dataset import GraspDataset
-    from maskdex_core.metrics.subjects import folder_subjects, split_subjects
+    from maskdex_core.metrics.subjects import FRESH, folder_subjects, fresh_subjects, split_subjects
 
     if options.objects is not None:
         return folder_subjects(options.objects), "folder"
+    if options.split == FRESH:
+        return fresh_subjects(), FRESH
     return split_subjects(GraspDataset.load(options.data), options.split), options.split
 
 

@@ -26,13 +26,15 @@ DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "shadow"
 
 # Only training reads the moving sums behind the codebooks, and they follow from codes and counts.
 TRAINING_ONLY = (".code_sum",)
+# A chain of rotations must stay one of rotations.
+EXACT = "tokenizer.palm_chain."
 
 
 def write(folder: Path, model: GraspModel, card: str, dtype: torch.dtype) -> None:
-    """Write a model as a checkpoint folder; floating-point weights are stored as `dtype`."""
+    """Write a model as a checkpoint folder; floating-point weights are stored as `dtype`, the palm's motions in full."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        name: _stored(name, value, dtype)
         for name, value in model.state_dict().items()
         if not name.endswith(TRAINING_ONLY)
     }
@@ -47,6 +49,11 @@ def write(folder: Path, model: GraspModel, card: str, dtype: torch.dtype) -> Non
     }
     (folder / CONFIG).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card or "# A maskdex grasp model\n\nNo card was written.\n", encoding="utf-8")
+
+
+def _stored(name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    exact = name.startswith(EXACT) or not value.is_floating_point()
+    return (value if exact else value.to(dtype)).contiguous().cpu()
 
 
 def read_config(folder: Path) -> tuple[ModelConfig, HandLayout, dict[str, Any]]:

@@ -15,9 +15,11 @@ from maskdex_core.errors import DatasetError
 from maskdex_core.metrics.requests import Request, requests_for
 from maskdex_core.objects.meshes.annotated_mesh import load_objects
 from maskdex_core.objects.meshes.part_regions import Annotation
-from maskdex_core.objects.procedural import make_object
+from maskdex_core.objects.procedural import FAMILIES, make_object
 from maskdex_core.objects.target_object import TargetObject
 
+FRESH = "fresh"
+FRESH_SEED = 1_000_000  # datasets count seeds from 0
 UNKNOWN = Annotation(family="object", rest="body")
 
 
@@ -50,6 +52,15 @@ def split_subjects(data: GraspDataset, split: str) -> list[Subject]:
     if not found:
         raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
     return found
+
+
+def fresh_subjects(count: int = 10) -> list[Subject]:
+    """Return `count` new procedural objects of every family; no dataset or training ever saw these seeds."""
+    return [
+        Subject(f"{family}_{FRESH_SEED + i}", family, partial(make_object, family, FRESH_SEED + i))
+        for family in sorted(FAMILIES)
+        for i in range(count)
+    ]
 
 
 def unseen_subjects(data: GraspDataset) -> list[Subject]:
