@@ -32,6 +32,10 @@ __all__ = ["Plan", "Planner", "PlannerConfig"]
 
 Stage = Callable[[str], None]
 
+DOUBTFUL = 0.05
+"""ranking cost of the chosen grasp above which others are drawn: of those below nine in ten lifted, above one in ten"""
+REDRAWS = 2
+
 
 @dataclass(frozen=True)
 class PlannerConfig:
@@ -180,7 +184,11 @@ class Planner:
             return self._finish(run, request, scene, geometry, grasps)
 
         plan = draw()
-        return plan if plan.ok else draw()  # other samples are cheaper than another request
+        for _ in range(REDRAWS):  # other samples are cheaper than another request, or a dropped object
+            if _doubt(plan) <= DOUBTFUL:
+                break
+            plan = min(plan, draw(), key=_doubt)
+        return plan
 
     def resample(
         self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,
@@ -321,6 +329,11 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
     """Return the nearest rotation: float32 sums drift from it by 1e-6."""
     u, _, vt = np.linalg.svd(rotation)
     return u @ vt
+
+
+def _doubt(plan: Plan) -> float:
+    """Return the ranking cost of what a plan would execute; infinite when that is nothing."""
+    return plan.candidates[plan.chosen].cost if plan.ok else float("inf")
 
 
 def _why(candidates: Sequence[Candidate]) -> str:

@@ -165,6 +165,12 @@ def test_a_start_in_collision_is_rejected_as_such(arm: Arm) -> None:
         plan_motion(arm, hand_limits(), low, top_down(CENTRE), world(None))
 
 
+def test_an_object_in_the_arms_base_is_rejected_as_such(arm: Arm) -> None:
+    inside = np.array([0.05, 0.0, 0.1])
+    with pytest.raises(PlanRejected, match="at the start: object collision: link_base and object are"):
+        plan_motion(arm, hand_limits(), home_state(arm), top_down(inside), world(inside))
+
+
 @pytest.mark.parametrize(
     ("joint", "value", "sentence"),
     [

@@ -135,6 +135,24 @@ def test_same_seed_same_report_and_other_seed_other_grasp(planner, cloud, plan):
     assert other.seed == 4 and other.report()["grasp"]["joints"] != plan.report()["grasp"]["joints"]
 
 
+@pytest.mark.parametrize(
+    ("costs", "kept"),
+    [([0.01], 0.01), ([0.3, 0.02], 0.02), ([0.3, 0.1, 0.2], 0.1), ([None, 0.3, 0.2], 0.2), ([None] * 3, None)],
+)
+def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan, monkeypatch, costs, kept):
+    waiting = list(costs)
+
+    def finish(*_):
+        cost = waiting.pop(0)
+        candidates = [replace(c, cost=9.0 if cost is None else cost) for c in plan.candidates]
+        return replace(plan, candidates=tuple(candidates), trajectory=None if cost is None else object())
+
+    monkeypatch.setattr(planner, "_finish", finish)
+    made = planner.plan(cloud, TEXT)
+    assert waiting == []  # as many draws as were needed
+    assert made.ok == (kept is not None) and made.candidates[0].cost == (kept or 9.0)
+
+
 @pytest.mark.parametrize("parts", [("ring",), ("thumb", "little")])
 def test_resampling_leaves_all_else_bitwise_as_it_was(planner, plan, parts):
     edited = planner.resample(plan, parts, text="hold the mug with another finger", seed=8)
@@ -209,7 +227,8 @@ def test_cancelling_stops_between_stages(planner, cloud):
 def test_stages_are_told_in_order(planner, cloud):
     seen = []
     planner.plan(cloud, TEXT, on_stage=seen.append, should_cancel=lambda: False)
-    assert seen == STAGES
+    draws = len(seen) // len(STAGES[3:])  # a doubtful grasp has the last four stages run again
+    assert seen == STAGES[:3] + STAGES[3:] * draws
 
 
 def _turned(state, joint, angle):

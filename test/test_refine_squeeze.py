@@ -98,6 +98,27 @@ def test_without_two_contacts_there_is_no_force(gap, count):
     assert torch.equal(closing.squeeze, pose.joints)
 
 
+def test_a_finger_that_cannot_press_carries_no_force():
+    pose, contacts = _pinch()
+    jacobian = point_jacobian(HAND, pose.joints, HAND.contact_link_index, contacts.point)
+    lever = torch.einsum("cx,cxj->cj", contacts.normal[0], jacobian[0]).norm(dim=-1)
+    of_thumb, of_index = (lever[LINKS.index(link)].item() for link in ("rh_thdistal", "rh_ffdistal"))
+    for least, residual in ((0.9 * min(of_thumb, of_index), 0.0), (1.1 * min(of_thumb, of_index), 1.0)):
+        closing = solve_closing(StubScene(contacts), pose, SqueezeConfig(least_lever=least))
+        assert closing.residual.item() == pytest.approx(residual, abs=0.02)
+        assert torch.equal(closing.squeeze, pose.joints) == (residual == 1.0)
+
+
+def test_the_palm_carries_what_a_finger_presses_against_it():
+    pose, contacts = _pinch(count=1)
+    palm, thumb = LINKS.index("rh_palm"), LINKS.index("rh_thdistal")
+    contacts.gap[0, palm], contacts.normal[0, palm] = 0.0, -contacts.normal[0, thumb]
+    contacts.point[0, palm] = contacts.point[0, thumb] - 0.05 * contacts.normal[0, thumb]
+    closing = solve_closing(StubScene(contacts), pose, SqueezeConfig(least_lever=0.03))
+    assert closing.residual.item() < 0.02
+    assert _motion(pose, contacts, closing.squeeze - pose.joints)[thumb] > 0.005
+
+
 def test_the_squeeze_does_not_depend_on_the_objects_frame():
     pose, contacts = _pinch()
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]

@@ -20,9 +20,8 @@ from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import grasp_cost, hold_score
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import DEEPEST, Kept, Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
-CONFIDENCE_WEIGHT = 0.02  # a little: the left-over wrench ranks far better than the network's confidence
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
 
 
@@ -99,12 +98,9 @@ def propose(
     else:
         touch = touching_fingers(shadow_scene, pose_of(grasps))
         made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
-    made = replace(made, pregrasp=cleared(scene, made.pose, made.pregrasp))
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
-    cost = grasp_cost(made.energy, made.residual) + made.penetration / DEEPEST + CROWDING_WEIGHT * crowding
-    if grasps.confidence is not None:
-        cost = cost - CONFIDENCE_WEIGHT * grasps.confidence.clamp(min=1e-6).log()
+    cost = made.cost + CROWDING_WEIGHT * crowding
     order = cost.argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
 
@@ -122,7 +118,8 @@ def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:
     hand = scene.hand
     score = grasps.score if grasps.score is not None else torch.zeros(len(pose))
     error = torch.zeros(len(pose), len(hand.finger_names))
+    pregrasp = cleared(scene, pose, closing.pregrasp)
     return Retargeted(
-        pose, closing.pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, error,
-        hand.finger_names, scene.penetration(pose),
+        pose, pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, error, hand.finger_names,
+        scene.penetration(pose),
     )  # fmt: skip

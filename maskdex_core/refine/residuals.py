@@ -2,7 +2,7 @@
 
 Every residual is of order 1 for an error a user would see; the energy is their sum of squares.
 
-Index legend: B batch, S spheres, C contact links, D unknowns (see `rows.py`), N residuals.
+Index legend: B batch, S spheres, C contact links, D unknowns (see `rows.py`), N residuals, P pairs of spheres.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class GraspResiduals:
         self._scene, self._scales, self._start, self._active, self._goal = scene, scales, start, active, goal
         # Boxes keep their edges out too: what stops short of a surface closes softly, what is inside kicks.
         self._clearance = clearance + scene.hand.sphere_edge
-        self._fingers, self._reach = finger_reach(scene.hand)
+        self._pairs, self._reach = finger_reach(scene.hand)
         joints = start.joints.shape[1]
         self.prior_weight = 1 / torch.tensor([scales.joint] * joints + [scales.turn] * 3 + [scales.shift] * 3)
 
@@ -114,11 +114,10 @@ class GraspResiduals:
         return _below(above, motion.along(hand.sphere_link, centers, up), self._scales.table)
 
     def _self_collision(self, centers: Tensor, motion: HandMotion) -> Residuals:
-        fingers, link = self._fingers, self._scene.hand.sphere_link
-        placed = centers[:, fingers]
-        distance = (placed[:, :, None] - placed[:, None]).square().sum(-1).clamp(min=1e-10).sqrt()
-        depth, pair = torch.triu((self._reach - distance).clamp(min=0)).flatten(1).topk(SELF_PAIRS, dim=-1)
-        first, second = fingers[pair // len(fingers)], fingers[pair % len(fingers)]
+        link, (one, other) = self._scene.hand.sphere_link, self._pairs
+        distance = (centers[:, one] - centers[:, other]).square().sum(-1).clamp(min=1e-10).sqrt()
+        depth, pair = (self._reach - distance).clamp(min=0).topk(min(SELF_PAIRS, len(one)), dim=-1)
+        first, second = one[pair], other[pair]
         a, b = (centers.gather(1, i[..., None].expand(-1, -1, 3)) for i in (first, second))
         apart = F.normalize(a - b, dim=-1)
         rows = motion.along(link[first], a, apart) - motion.along(link[second], b, apart)
@@ -134,10 +133,10 @@ class GraspResiduals:
         return Residuals(moved * self.prior_weight, rows)
 
 
-def finger_reach(hand: HandModel) -> tuple[Tensor, Tensor]:
-    """Return the fingers' spheres (Q,) and the distance (Q, Q) m that each pair has to keep.
+def finger_reach(hand: HandModel) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Return the pairs of the fingers' spheres (P,), (P,) that can meet, and the distance (P,) m that each keeps.
 
-    Pairs of one finger, and pairs that overlap with the hand flat, keep none.
+    Spheres of one finger, and those that overlap with the hand flat, keep none and are left out.
     """
     finger = torch.nonzero(hand.sphere_part > 0).flatten()
     flat = hand.clamp(torch.zeros(1, len(hand.joint_names)))
@@ -146,14 +145,18 @@ def finger_reach(hand: HandModel) -> tuple[Tensor, Tensor]:
     touching = radius[:, None] + radius
     apart = (centers[:, None] - centers).norm(dim=-1) > touching
     part = hand.sphere_part[finger]
-    return finger, (touching + SELF_CLEARANCE) * (apart & (part[:, None] != part))
+    one, other = torch.nonzero(torch.triu(apart & (part[:, None] != part)), as_tuple=True)
+    return (finger[one], finger[other]), touching[one, other] + SELF_CLEARANCE
 
 
 def self_depth(hand: HandModel, pose: HandPose) -> Tensor:
     """Return how deep (B,) in m fingers stand in each other, boxes with their edges."""
-    finger, reach = finger_reach(hand)
-    placed = hand.place(hand.link_transforms(pose.joints), hand.sphere_link[finger], hand.sphere_center[finger])
-    return (reach - SELF_CLEARANCE - torch.cdist(placed, placed)).flatten(1).amax(-1).clamp(min=0)
+    (one, other), reach = finger_reach(hand)
+    if len(one) == 0:
+        return torch.zeros(len(pose))
+    placed = hand.place(hand.link_transforms(pose.joints), hand.sphere_link, hand.sphere_center)
+    apart = (placed[:, one] - placed[:, other]).norm(dim=-1)
+    return (reach - SELF_CLEARANCE - apart).amax(-1).clamp(min=0)
 
 
 def _below(clearance: Tensor, rows: Tensor, scale: float) -> Residuals:

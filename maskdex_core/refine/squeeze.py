@@ -29,6 +29,9 @@ class SqueezeConfig:
         friction: sliding friction assumed (the test's is 0.6).
         stiffness: joint stiffness kp, N·m/rad.
         reach: m; contacts farther than this carry no force.
+        least_lever: m/rad that a link's contact must move along its normal when its joints bend, to carry force.
+            One that hardly moves is stiff: a surface 2 mm farther away than thought takes all of its force. The
+            palm carries what others press against it.
         opening: m; how far the pre-grasp backs off along each contact's normal.
     """
 
@@ -36,6 +39,7 @@ class SqueezeConfig:
     friction: float = 0.5
     stiffness: float = 5.0
     reach: float = 0.004
+    least_lever: float = 0.0
     opening: float = 0.008
 
 
@@ -71,11 +75,13 @@ def solve_closing(scene: HandOnObject, pose: HandPose, config: SqueezeConfig | N
         contacts = scene.contacts(pose)
         local_point = (contacts.point - pose.translation[:, None]) @ pose.rotation
         jacobian = point_jacobian(hand, pose.joints, hand.contact_link_index, local_point)  # (B, C, 3, J)
-        forces, residual = _balanced_forces(contacts, config)
         turn = pose.rotation
+        advance = torch.einsum("bcx,bcxj->bcj", contacts.normal @ turn, jacobian)  # (B, C, J), along the normals
+        pressing = (advance.norm(dim=-1) >= config.least_lever) | (hand.link_part[hand.contact_link_index] == 0)
+        forces, residual = _balanced_forces(contacts, pressing & (contacts.gap < config.reach), config)
         palm_forces = forces @ turn  # palm frame: Rᵀ f
         delta = torch.einsum("bcx,bcxj->bj", palm_forces, jacobian) / config.stiffness
-        pregrasp = _back_off(contacts, contacts.normal @ turn, jacobian, pose.joints, config)
+        pregrasp = _back_off(contacts, advance, pose.joints, config)
         # A squeeze is a motor target, not a posture: it may lie beyond the joint's limit.
         return Closing(hand.clamp(pregrasp), pose.joints + delta, residual, forces)
 
@@ -92,12 +98,13 @@ def flex_closing(scene: HandOnObject, pose: HandPose, offset: float) -> Tensor:
         return pose.joints + offset * torch.sign(inward) * (inward.abs() > 0.005)
 
 
-def _balanced_forces(contacts: Contacts, config: SqueezeConfig) -> tuple[Tensor, Tensor]:
-    gap, points, normals = (t.double().numpy() for t in (contacts.gap, contacts.point, contacts.normal))
+def _balanced_forces(contacts: Contacts, carrying: Tensor, config: SqueezeConfig) -> tuple[Tensor, Tensor]:
+    """Return forces (B, C, 3) N at the contacts `carrying` (B, C), and the wrench (B,) that they leave over."""
+    points, normals = (t.double().numpy() for t in (contacts.point, contacts.normal))
     forces = np.zeros(points.shape)
     residual = np.ones(len(points))
     for b in range(len(points)):
-        touching = np.flatnonzero(gap[b] < config.reach)
+        touching = np.flatnonzero(carrying[b].numpy())
         if len(touching) >= 2:
             forces[b, touching], residual[b] = _balance_one(points[b, touching], normals[b, touching], config)
     return torch.from_numpy(forces).float(), torch.from_numpy(residual).float()
@@ -131,11 +138,14 @@ def _cone_edges(normals: np.ndarray, friction: float) -> np.ndarray:
     return -normals[:, None] + friction * tangent
 
 
-def _back_off(contacts: Contacts, normal: Tensor, jacobian: Tensor, joints: Tensor, config: SqueezeConfig) -> Tensor:
-    """Return q − Jᵀ(JJᵀ+λ)⁻¹c along the contact normals: every finger opens away from the object."""
-    rows = torch.einsum("bcx,bcxj->bcj", normal, jacobian)  # (B, C, J)
+def _back_off(contacts: Contacts, advance: Tensor, joints: Tensor, config: SqueezeConfig) -> Tensor:
+    """Return q − Jᵀ(JJᵀ+λ)⁻¹c along the contact normals: every finger opens away from the object.
+
+    Args:
+        advance: (B, C, J) m/rad, the contact points' motion along their normals.
+    """
     near = (contacts.gap < 2 * config.opening).float()
-    rows = rows * near[..., None]
+    rows = advance * near[..., None]
     wanted = (config.opening - contacts.gap).clamp(min=0) * near
     gram = rows @ rows.transpose(1, 2) + 1e-4 * torch.eye(rows.shape[1])
     return joints + torch.einsum("bcj,bc->bj", rows, torch.linalg.solve(gram, wanted))

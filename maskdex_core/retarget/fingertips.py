@@ -83,12 +83,20 @@ def match_points(
             if len(left) == 0:
                 break
             start = aligned(source, grasp[left], target, fingers, closing)
-            tips = Fingertips(target, fingers, goal[left], weight[left])
-            bound = palm_bound(target, start, config.palm_shift, config.palm_turn)
-            free = torch.ones(start.joints.shape[1] + 6)
-            pose, _ = descend(target, tips, start, config.descent, free, bound)
-            best = _better(best, Matched(pose, tips.error(pose), fingers), left, weight)
+            found = match_from(target, start, fingers, goal[left], weight[left], config)
+            best = _better(best, found, left, weight)
         return best
+
+
+def match_from(
+    target: HandModel, start: HandPose, fingers: tuple[str, ...], goal: Tensor, weight: Tensor, config: MatchConfig
+) -> Matched:
+    """Put the target's fingertips at points from B starts, round which the palm is bounded; else as `match_points`."""
+    tips = Fingertips(target, fingers, goal, weight)
+    bound = palm_bound(target, start, config.palm_shift, config.palm_turn)
+    free = torch.ones(start.joints.shape[1] + 6)
+    pose, _ = descend(target, tips, start, config.descent, free, bound)
+    return Matched(pose, tips.error(pose), fingers)
 
 
 class Fingertips:

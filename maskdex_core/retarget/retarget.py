@@ -23,12 +23,13 @@ from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.residuals import ErrorScales, self_depth
 from maskdex_core.refine.squeeze import SqueezeConfig, solve_closing
 from maskdex_core.retarget.contact_goal import REACH, ContactGoal, contact_goal
-from maskdex_core.retarget.fingertips import Fingertips, MatchConfig, match_points
-from maskdex_core.retarget.landmarks import shared_fingers
+from maskdex_core.retarget.fingertips import Fingertips, MatchConfig, match_from
+from maskdex_core.retarget.landmarks import aligned, shared_fingers
 
 SCALES = ErrorScales(joint=3.0, turn=2.0, shift=0.1)
 DEEPEST = 0.004  # m inside the geometry, which is itself a guess behind the object
 LOOSEST = 0.5  # share of the squeeze's force that its contacts may leave unbalanced
+PRESSING = SqueezeConfig(least_lever=0.03)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class RetargetConfig:
             not touch.
         free_share: weight of a finger that does not touch, relative to one that does, in `match`.
         closings: how far the hand is closed at each start, 0 open, 1 closed; the best try counts.
-        deepest: m; a penetration of this depth costs as much as a squeeze that balances nothing.
         squeeze: forces of the squeeze; its stiffness is the target hand's.
     """
 
@@ -54,8 +54,7 @@ class RetargetConfig:
     idle_scale: float = 0.030
     free_share: float = 0.1
     closings: tuple[float, ...] = (0.5, 0.3, 0.7, 0.15)
-    deepest: float = DEEPEST
-    squeeze: SqueezeConfig = field(default_factory=SqueezeConfig)
+    squeeze: SqueezeConfig = PRESSING
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,14 @@ class Retargeted:
     contact_error: Tensor
     fingers: tuple[str, ...]
     penetration: Tensor
+
+    @property
+    def cost(self) -> Tensor:
+        """(B,) what a grasp lacks as a hold: wrench left, and depth, of which `DEEPEST` is as bad as no balance.
+
+        The energy has no say: it tells how near a grasp is to the source's, not whether it holds.
+        """
+        return self.residual + self.penetration / DEEPEST
 
     def rows(self, index: Tensor) -> Retargeted:
         """Return the grasps at some indices."""
@@ -148,13 +155,12 @@ def _starts(
     source: HandModel, grasp: HandPose, target: HandModel, goal: ContactGoal, config: RetargetConfig
 ) -> list[HandPose]:
     """Return the target hand with its fingertips at the source's, from every closing."""
-    weight = torch.where(goal.touch, 1.0, config.free_share)
-    return [
-        match_points(
-            source, grasp, target, goal.fingers, goal.tips, weight, replace(config.match, closings=(closing,))
-        ).pose
-        for closing in config.closings
-    ]
+    laid = [aligned(source, grasp, target, goal.fingers, closing) for closing in config.closings]
+    count = len(laid)
+    weight = torch.where(goal.touch, 1.0, config.free_share).repeat(count, 1)
+    start = HandPose.joined(laid)
+    matched = match_from(target, start, goal.fingers, goal.tips.repeat(count, 1, 1), weight, config.match)
+    return [matched.pose[slice(first, first + len(grasp))] for first in range(0, len(start), len(grasp))]
 
 
 def _edited(target: HandModel, goal: ContactGoal, keep: Kept, config: RetargetConfig) -> HandPose:
@@ -205,4 +211,4 @@ def _judged(
         pose, closing.pregrasp, hand.clamp(closing.squeeze), made.energy, closing.residual,
         (tips - goals.tips).norm(dim=-1), goals.error(scene, pose), goals.fingers, depth,
     )  # fmt: skip
-    return tries, grasp_cost(made.energy, closing.residual) + (depth + self_depth(hand, pose)) / config.deepest
+    return tries, grasp_cost(made.energy, closing.residual) + (depth + self_depth(hand, pose)) / DEEPEST
