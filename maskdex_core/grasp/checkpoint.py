@@ -31,7 +31,7 @@ EXACT = "tokenizer.palm_chain."
 
 
 def write(folder: Path, model: GraspModel, card: str, dtype: torch.dtype) -> None:
-    """Write a model as a checkpoint folder; floating-point weights are stored as `dtype`, the palm's motions in full."""
+    """Write a model as a checkpoint folder; weights are stored as `dtype`, the palm's motions in full."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: _stored(name, value, dtype)
