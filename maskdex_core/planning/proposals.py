@@ -18,7 +18,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
-from maskdex_core.refine.ranking import grasp_cost, hold_score
+from maskdex_core.refine.ranking import hold_score
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
