@@ -41,7 +41,8 @@ def checkpoint_card(facts: dict[str, Any], config: ExperimentConfig, stages: lis
         f"A MaskDexGrasp model for the hand `{facts['hand']}`, trained on {facts['grasps']} grasps of data"
         f" `{facts['data']}` at commit `{facts['commit']}`; seeds: {seeds}.",
         "",
-        f"- tokenizer: {tokenizer.codes} codes of {tokenizer.code_dim}, {tokenizer.hand_points} hand points",
+        f"- tokenizer: frame of the fingers `{tokenizer.finger_frame}`, {tokenizer.palm_levels} codes for the palm and"
+        f" {tokenizer.finger_levels} a finger, of {tokenizer.codes}; code size {tokenizer.code_dim}",
         f"- transformer: {transformer.layers} layers, {transformer.heads} heads, width {transformer.width},"
         f" text `{transformer.text_encoder}`",
         f"- sampling: T {sampling.steps}, s {sampling.guidance}, temperature {sampling.temperature}",
