@@ -198,7 +198,6 @@ def test_bench_reports_every_stage_as_json():
     expected = {
         "text",
         "object encoder",
-        "transformer",
         "decode",
         "refine",
         "retarget",

@@ -106,7 +106,7 @@ def test_names_are_said_as_people_say_them() -> None:
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    fails(run("evaluate", "--objects", tmp_path), 2, "--lift")
+    fails(run("evaluate", "--lift", "--meaning"), 2, "--lift and --meaning")
     fails(run("evaluate", "--lift", "--out", tmp_path / "x.txt"), 2, ".json")
     fails(run("evaluate", "--lift", "--objects", tmp_path / "none", "--limit", "1"), 3, "index.json")
     fails(run("evaluate", "--lift", "--hand", "leep", "--limit", "1"), 3, "leep")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from grasp_model_support import FakeEncoder, shadow, tiny_experiment, tiny_model
+from grasp_model_support import PALM_FRAME, FakeEncoder, shadow, tiny_experiment, tiny_model
 
 from maskdex_core.data.files import write_dataset
 from maskdex_core.data.views import write_views
@@ -228,7 +228,7 @@ def test_twenty_grasps_are_learned(tmp_path):
     assert lines[-1]["joints_deg"] < lines[0]["joints_deg"] / 3.0
     lines = [json.loads(line) for line in (tmp_path / "transformer" / "log.jsonl").read_text().splitlines()]
     # Uniform guessing over 32 codes costs ln 32 = 3.47.
-    assert lines[-1]["nll_whole"] < 0.35
+    assert lines[-1]["nll_whole"] < 0.5
     model = GraspModel.load(folder)
     row = int((data.object_index == 0).nonzero()[0])
     surface = data.objects[data.object_names[0]].points
@@ -241,8 +241,8 @@ def test_twenty_grasps_are_learned(tmp_path):
 
 
 def test_expected_code_loss_and_bfloat16_train_too(data, tmp_path):
-    config = dataclasses.replace(tiny_experiment().transformer_training, expectation_weight=0.5, bfloat16=True)
-    stage = TransformerStage(tiny_model(tie_codes=True), shadow(), config, data, encoder=FakeEncoder())
+    config = dataclasses.replace(tiny_experiment().transformer_training, expectation_weight=5.0, bfloat16=True)
+    stage = TransformerStage(tiny_model(tokenizer=PALM_FRAME, tie_codes=True), shadow(), config, data, encoder=FakeEncoder())
     run = TrainingRun(stage, tmp_path, total_steps=60)
     reports = [run.advance() for _ in range(60)]
     first, last = (sum(r["expectation"] for r in part) for part in (reports[:10], reports[-10:]))
@@ -270,7 +270,7 @@ def test_stage_two_needs_stage_one(data, tmp_path):
 def test_configurations_load_and_unknown_names_list_the_known():
     small = load_experiment("small")
     assert small.model.transformer.text_encoder == "sentence:all-MiniLM-L6-v2"
-    assert small.model.tokenizer.codes == 256 and small.transformer_training.batch == 128
+    assert small.model.tokenizer.codes == 256 and small.transformer_training.batch == 64
     paper = load_experiment("paper")
     assert (paper.tokenizer_training.epochs, paper.tokenizer_training.batch) == (200, 256)
     assert (paper.transformer_training.epochs, paper.transformer_training.batch) == (500, 128)
