@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CURVES = "curves.png"
 
 
+MARKERS = ".x+v^s"
+
+
 @dataclass(frozen=True)
 class StageCurves:
     """One stage's log and which of its states is kept."""
@@ -63,7 +66,7 @@ def draw_curves(stages: list[Path], path: Path) -> None:
     """
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
-    figure = Figure(figsize=(5.0 * len(stages), 3.4), layout="constrained")
+    figure = Figure(figsize=(6.5 * len(stages), 3.4), layout="constrained")
     for place, folder in enumerate(stages):
         _draw_stage(figure.add_subplot(1, len(stages), place + 1), read_curves(folder))
     figure.savefig(path, dpi=110)
@@ -71,13 +74,14 @@ def draw_curves(stages: list[Path], path: Path) -> None:
 
 def _draw_stage(axes: Axes, curves: StageCurves) -> None:
     axes.plot([row["step"] for row in curves.train], [row["loss"] for row in curves.train], lw=0.8, label="train loss")
-    for name in _likelihoods(curves):
+    for place, name in enumerate(_likelihoods(curves)):
         rows = [row for row in curves.held_out if name in row]
-        axes.plot([row["step"] for row in rows], [row[name] for row in rows], marker=".", label=f"held-out {name}")
+        steps, values = [row["step"] for row in rows], [row[name] for row in rows]
+        axes.plot(steps, values, marker=MARKERS[place % len(MARKERS)], ms=4, label=f"held-out {name}")
     axes.axvline(curves.kept_step, color="0.6", ls=":", label="kept")
     axes.set(title=curves.stage, xlabel="step")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside, where no curve runs
 
 
 def _likelihoods(curves: StageCurves) -> list[str]:
