@@ -242,7 +242,9 @@ def test_twenty_grasps_are_learned(tmp_path):
 
 def test_expected_code_loss_and_bfloat16_train_too(data, tmp_path):
     config = dataclasses.replace(tiny_experiment().transformer_training, expectation_weight=5.0, bfloat16=True)
-    stage = TransformerStage(tiny_model(tokenizer=PALM_FRAME, tie_codes=True), shadow(), config, data, encoder=FakeEncoder())
+    stage = TransformerStage(
+        tiny_model(tokenizer=PALM_FRAME, tie_codes=True), shadow(), config, data, encoder=FakeEncoder()
+    )
     run = TrainingRun(stage, tmp_path, total_steps=60)
     reports = [run.advance() for _ in range(60)]
     first, last = (sum(r["expectation"] for r in part) for part in (reports[:10], reports[-10:]))
