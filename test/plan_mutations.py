@@ -100,7 +100,8 @@ def _faster(case: Case, others: list[Case], rng: Rng) -> Case:
 def _bump(case: Case, others: list[Case], rng: Rng) -> Case:
     """A smooth excursion of one joint, its derivatives true: only limits and collisions can find it."""
     joint, size, times = _joint(case, rng), _size(rng, 0.003, 0.6), case.plan.arm.times
-    begin, span = rng.uniform(0.0, times[-1] * 0.8), rng.uniform(0.1, 0.5) * times[-1]
+    end = max(float(np.nan_to_num(times[-1])), 1e-3)  # an earlier change may have broken the clock
+    begin, span = rng.uniform(0.0, 0.8 * end), rng.uniform(0.1, 0.5) * end
     u = np.clip((times - begin) / span, 0.0, 1.0)
     shape = np.poly1d([64.0 * c for c in (-1, 3, -3, 1, 0, 0, 0)])  # 64 u^3 (1 - u)^3
 
