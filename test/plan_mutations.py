@@ -89,6 +89,11 @@ def _size(rng: Rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))) * rng.choice([-1.0, 1.0]))
 
 
+def _length(last: float) -> float:
+    """Return a time that can be drawn from (s), also of a plan whose clock an earlier change has broken."""
+    return max(float(np.nan_to_num(last)), 1e-3)
+
+
 # ------------------------------------------------------------------ mutations
 def _faster(case: Case, others: list[Case], rng: Rng) -> Case:
     k = float(np.exp(rng.uniform(np.log(0.25), np.log(1.2))))
@@ -100,7 +105,7 @@ def _faster(case: Case, others: list[Case], rng: Rng) -> Case:
 def _bump(case: Case, others: list[Case], rng: Rng) -> Case:
     """A smooth excursion of one joint, its derivatives true: only limits and collisions can find it."""
     joint, size, times = _joint(case, rng), _size(rng, 0.003, 0.6), case.plan.arm.times
-    end = max(float(np.nan_to_num(times[-1])), 1e-3)  # an earlier change may have broken the clock
+    end = _length(times[-1])
     begin, span = rng.uniform(0.0, 0.8 * end), rng.uniform(0.1, 0.5) * end
     u = np.clip((times - begin) / span, 0.0, 1.0)
     shape = np.poly1d([64.0 * c for c in (-1, 3, -3, 1, 0, 0, 0)])  # 64 u^3 (1 - u)^3
@@ -206,7 +211,7 @@ def _late(case: Case, others: list[Case], rng: Rng) -> Case:
 
 def _phases(case: Case, others: list[Case], rng: Rng) -> Case:
     spans, kind = dict(case.plan.phases), int(rng.integers(5))
-    duration = float(case.plan.duration)
+    duration = _length(case.plan.duration)
     if kind == 0:
         edges = [0.0, *np.sort(rng.uniform(0.0, duration, 3)), duration]
         spans = {name: (edges[i], edges[i + 1]) for i, name in enumerate(("transit", "approach", "close", "lift"))}
