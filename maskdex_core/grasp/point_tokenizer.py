@@ -12,10 +12,8 @@ from maskdex_core.grasp.config import TokenizerConfig
 from maskdex_core.grasp.decoder import DecodedGrasp, FingerDecoder, PalmDecoder, PalmPose, choose_palm
 from maskdex_core.grasp.encoder import PointEncoder
 from maskdex_core.grasp.layout import HandLayout
-from maskdex_core.grasp.pointnet import LENGTH_SCALE
-from maskdex_core.grasp.rotation import geodesic_angle
 from maskdex_core.grasp.surface import HandSurface, hand_points, part_selection
-from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, pose_distance, safe_norm, soft_codes
+from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, objective, pose_distance, safe_norm, soft_codes
 from maskdex_core.masked import CodeChains, ResidualQuantizer
 
 
@@ -78,23 +76,7 @@ class PointTokenizer(GraspTokenizer):
         decoded = DecodedGrasp(self.finger_decoder(quantized.vectors, shown), decoded_palm)
         distance = safe_norm(hand_points(hand, selection, decoded.joints, *shown) - points)  # (B, P, M) m
         pose_loss = pose_distance(decoded, joints, palm).mean()
-        points_loss = LENGTH_SCALE * distance.mean(-1).sum(-1).mean()
-        total = (
-            config.pose_weight * pose_loss
-            + config.points_weight * points_loss
-            + config.commitment * quantized.commitment
-        )
-        report = {
-            "loss": total,
-            "commitment": quantized.commitment,
-            "points_mm": 1000.0 * distance.mean(),
-            "palm_mm": 1000.0 * (decoded.palm.translation - palm.translation).norm(dim=-1).mean(),
-            "palm_deg": torch.rad2deg(geodesic_angle(decoded.palm.rotation, palm.rotation)).mean(),
-            "joints_deg": torch.rad2deg((decoded.joints - joints).abs()).mean(),
-            "usage": quantized.usage.mean(),
-            "perplexity": quantized.perplexity.mean(),
-        }
-        return total, {name: float(value.detach()) for name, value in report.items()}
+        return objective(config, quantized, pose_loss, distance, decoded, joints, palm)
 
     def _decode(self, vectors: Tensor, palm: PalmPose | None) -> DecodedGrasp:
         shown = self.palm_decoder(vectors.flatten(1)) if palm is None else palm

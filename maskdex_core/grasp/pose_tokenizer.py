@@ -14,10 +14,9 @@ from maskdex_core.grasp.decoder import DecodedGrasp, FingerDecoder, PalmPose
 from maskdex_core.grasp.encoder import JointEncoder
 from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.palm_chain import PalmChain
-from maskdex_core.grasp.pointnet import LENGTH_SCALE
-from maskdex_core.grasp.rotation import geodesic_angle, matrix_from_6d, sixd_from_matrix
+from maskdex_core.grasp.rotation import matrix_from_6d, sixd_from_matrix
 from maskdex_core.grasp.surface import HandSurface, part_selection
-from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, safe_norm, soft_codes
+from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, objective, safe_norm, soft_codes
 from maskdex_core.masked import CodeChains, ResidualQuantizer
 
 
@@ -107,23 +106,9 @@ class PoseTokenizer(GraspTokenizer):
             rebuilt_palm = self.palm_chain.decode(self.palm_chain.tokenize(palm))
         distance = safe_norm(hand.surface_points(decoded, selection) - points)  # (B, F · M) m
         pose_loss = safe_norm(decoded - joints).mean()
-        points_loss = LENGTH_SCALE * (self.parts - 1) * distance.mean()
-        total = (
-            config.pose_weight * pose_loss
-            + config.points_weight * points_loss
-            + config.commitment * quantized.commitment
-        )
-        report = {
-            "loss": total,
-            "commitment": quantized.commitment,
-            "points_mm": 1000.0 * distance.mean(),
-            "palm_mm": 1000.0 * (rebuilt_palm.translation - palm.translation).norm(dim=-1).mean(),
-            "palm_deg": torch.rad2deg(geodesic_angle(rebuilt_palm.rotation, palm.rotation)).mean(),
-            "joints_deg": torch.rad2deg((decoded - joints).abs()).mean(),
-            "usage": quantized.usage.mean(),
-            "perplexity": quantized.perplexity.mean(),
-        }
-        return total, {name: float(value.detach()) for name, value in report.items()}
+        by_finger = distance.unflatten(1, (self.parts - 1, -1))
+        rebuilt = DecodedGrasp(decoded, rebuilt_palm)
+        return objective(config, quantized, pose_loss, by_finger, rebuilt, joints, palm)
 
     def _split(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return the palm's (B, L) and the fingers' columns."""

@@ -18,9 +18,9 @@ from maskdex_core.grasp.config import TokenizerConfig
 from maskdex_core.grasp.decoder import DecodedGrasp, PalmPose
 from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.pointnet import LENGTH_SCALE
-from maskdex_core.grasp.rotation import sixd_from_matrix
+from maskdex_core.grasp.rotation import geodesic_angle, sixd_from_matrix
 from maskdex_core.grasp.surface import HandSurface
-from maskdex_core.masked import CodeChains, ResidualQuantizer
+from maskdex_core.masked import CodeChains, Quantized, ResidualQuantizer
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,39 @@ def build_tokenizer(config: TokenizerConfig, layout: HandLayout) -> GraspTokeniz
     from maskdex_core.grasp.pose_tokenizer import PoseTokenizer
 
     return (PoseTokenizer if config.finger_frame == "palm" else PointTokenizer)(config, layout)
+
+
+def objective(
+    config: TokenizerConfig,
+    quantized: Quantized,
+    pose_loss: Tensor,
+    distance: Tensor,
+    rebuilt: DecodedGrasp,
+    joints: Tensor,
+    palm: PalmPose,
+) -> tuple[Tensor, dict[str, float]]:
+    """Add up ‖ĝ − g‖ + Σᵢ‖Ĥᵢ − Hᵢ‖ + β·Σᵢ‖zᵢ − sg[ẑᵢ]‖² and report it.
+
+    Args:
+        config: the weights. quantized: of the batch. pose_loss: mean ‖ĝ − g‖.
+        distance: (B, parts, M) m, ‖Ĥ − H‖ of M skin points of each part that is learned.
+        rebuilt: what was decoded. joints, palm: what should have been.
+    """
+    points_loss = LENGTH_SCALE * distance.mean(-1).sum(-1).mean()
+    total = (
+        config.pose_weight * pose_loss + config.points_weight * points_loss + config.commitment * quantized.commitment
+    )
+    report = {
+        "loss": total,
+        "commitment": quantized.commitment,
+        "points_mm": 1000.0 * distance.mean(),
+        "palm_mm": 1000.0 * (rebuilt.palm.translation - palm.translation).norm(dim=-1).mean(),
+        "palm_deg": torch.rad2deg(geodesic_angle(rebuilt.palm.rotation, palm.rotation)).mean(),
+        "joints_deg": torch.rad2deg((rebuilt.joints - joints).abs()).mean(),
+        "usage": quantized.usage.mean(),
+        "perplexity": quantized.perplexity.mean(),
+    }
+    return total, {name: float(value.detach()) for name, value in report.items()}
 
 
 def pose_distance(decoded: DecodedGrasp, joints: Tensor, palm: PalmPose) -> Tensor:

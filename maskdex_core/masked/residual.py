@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from maskdex_core.masked.chains import CodeChains
 from maskdex_core.masked.quantizer import EmaQuantizer, Quantized
 
 
@@ -37,29 +38,32 @@ class ResidualQuantizer(nn.Module):
             codes, dim, decay, dead_share, seed: as `EmaQuantizer`.
         """
         super().__init__()
-        self.levels = tuple(int(level) for level in levels)
+        self.chains = CodeChains(tuple(int(level) for level in levels), codes)
+        self.levels = self.chains.levels
         rows = [[part for part, own in enumerate(self.levels) if own > depth] for depth in range(max(self.levels))]
         self.rows = rows
         self.stages = nn.ModuleList(
             EmaQuantizer(len(own), codes, dim, decay, dead_share, seed + depth) for depth, own in enumerate(rows)
         )
-        part_of = [part for part, own in enumerate(self.levels) for _ in range(own)]
-        depth_of = [depth for own in self.levels for depth in range(own)]
+        part_of, depth_of = self.chains.part_of, self.chains.depth_of
         # Where position n lies when the levels' outputs stand one after another.
         begin = [sum(len(own) for own in rows[:depth]) for depth in range(len(rows))]
-        slot = [begin[depth] + rows[depth].index(part) for part, depth in zip(part_of, depth_of, strict=True)]
-        self.register_buffer("part_of", torch.tensor(part_of), persistent=False)
+        slot = [
+            begin[depth] + rows[depth].index(part)
+            for part, depth in zip(part_of.tolist(), depth_of.tolist(), strict=True)
+        ]
+        self.register_buffer("part_of", part_of, persistent=False)
         self.register_buffer("slot", torch.tensor(slot), persistent=False)
 
     @property
     def parts(self) -> int:
         """Number of parts P."""
-        return len(self.levels)
+        return self.chains.parts
 
     @property
     def positions(self) -> int:
         """Number of codes a row N."""
-        return sum(self.levels)
+        return self.chains.positions
 
     @property
     def codes(self) -> int:
