@@ -57,7 +57,7 @@ class VectorModel(nn.Module, ABC):
         super().__init__()
         self.config, self.info = config, dict(info or {})
         self.vector = GraspVector(HandModel.load("shadow"))
-        self.condition = GraspCondition(config)
+        self.condition = GraspCondition(dataclasses.replace(config, touch_width=0))
 
     @abstractmethod
     def objective(self, vectors: Tensor, memory: Tensor, generator: torch.Generator) -> Loss:

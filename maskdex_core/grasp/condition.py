@@ -22,9 +22,10 @@ class GraspCondition(nn.Module):
         width = config.width
         self.task = nn.Parameter(0.02 * torch.randn(width))
         self.text_projection = nn.Linear(config.text_dim, width)
-        self.object_encoder = PointNet(3, config.object_widths, width)
+        values = int(config.touch_width > 0)
+        self.object_encoder = PointNet(3 + values, config.object_widths, width)
         self.patch_encoder = (
-            PatchEncoder(config.object_patches, config.patch_points, width, config.heads)
+            PatchEncoder(config.object_patches, config.patch_points, width, config.heads, values)
             if config.object_patches
             else None
         )
@@ -37,19 +38,20 @@ class GraspCondition(nn.Module):
         """Number of condition vectors."""
         return 3 + self.config.object_patches
 
-    def forward(self, points: Tensor, text: Tensor, drop: Tensor | None = None) -> Tensor:
+    def forward(self, points: Tensor, text: Tensor, drop: Tensor | None = None, touch: Tensor | None = None) -> Tensor:
         """Return condition vectors.
 
         Args:
             points: (B, P, 3) object points in m in the object frame.
             text: (B, E) text embeddings.
             drop: (B,) bool, rows that lose text and object; None drops none.
+            touch: (B, P) chance that each point is touched, if the network has a `TouchMap`.
 
         Returns:
             (B, 3 + Q, W).
         """
         words = self.text_projection(text).unsqueeze(1)
-        shape = self._object(points * LENGTH_SCALE)
+        shape = self._object(points * LENGTH_SCALE, None if touch is None else touch.unsqueeze(-1))
         if drop is not None:
             rows = drop[:, None, None]
             words = torch.where(rows, self.no_text.to(words.dtype), words)
@@ -63,9 +65,12 @@ class GraspCondition(nn.Module):
         blank = torch.cat((self.no_text[None], self.no_object))
         return torch.cat((self.task[None], self.norm(blank))).expand(batch, -1, -1)
 
-    def _object(self, points: Tensor) -> Tensor:
-        whole = self.object_encoder(points).unsqueeze(1)
-        return whole if self.patch_encoder is None else torch.cat((whole, self.patch_encoder(points)), 1)
+    def _object(self, points: Tensor, values: Tensor | None) -> Tensor:
+        rows = points if values is None else torch.cat((points, values), -1)
+        whole = self.object_encoder(rows).unsqueeze(1)
+        if self.patch_encoder is None:
+            return whole
+        return torch.cat((whole, self.patch_encoder(points, values)[0]), 1)
 
 
 def thin_points(points: Tensor, count: int) -> Tensor:

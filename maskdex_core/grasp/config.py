@@ -86,6 +86,8 @@ class TransformerConfig:
     that the known codes give; 0 for none (paper). Needs `finger_frame` "palm"."""
     view_width: int = 256
     """Hidden size of a part's view."""
+    touch_width: int = 0
+    """Besides, a map of where on the object the text wants the hand, by a net of this width; 0 for none (paper)."""
     text_encoder: str = "open_clip:ViT-B-32/openai"
     """Name for `maskdex_core.text.load_encoder` (paper: CLIP)."""
     text_dim: int = 512
@@ -107,6 +109,7 @@ class TransformerConfig:
         _at_least("object_patches", self.object_patches, 0)
         _at_least("view_points", self.view_points, 0)
         _at_least("view_width", self.view_width, 1)
+        _at_least("touch_width", self.touch_width, 0)
         _between("drop_condition", self.drop_condition, 0.0, 1.0)
         _between("dropout", self.dropout, 0.0, 1.0)
         _between("mask_high", self.mask_high, 0.0, 1.0)

@@ -34,11 +34,12 @@ class PartView(nn.Module):
     points: Tensor
     """(2, P, M, 3) m: in the ball, and in reach (palm frame)."""
 
-    def __init__(self, parts: int, points: int, hidden: int, width: int) -> None:
+    def __init__(self, parts: int, points: int, hidden: int, width: int, values: int = 0) -> None:
+        """Build the views of an object whose points carry `values` besides their place."""
         super().__init__()
         self.parts, self.count = parts, points
         self.register_buffer("points", torch.zeros(2, parts, points, 3))
-        self.first = GroupedLinear(STATES * parts, points * FEATURES, hidden)
+        self.first = GroupedLinear(STATES * parts, points * (FEATURES + values), hidden)
         self.second = GroupedLinear(STATES * parts, hidden, width)
         self.place = nn.Sequential(nn.Linear(9, width), nn.GELU(), nn.Linear(width, width))
         self.absent = nn.Parameter(0.02 * torch.randn(parts, width))
@@ -56,24 +57,27 @@ class PartView(nn.Module):
             some = own[torch.randperm(len(own), generator=generator)[:CANDIDATES]]
             self.points[1, part] = some[farthest_points(some[None], self.count)[0]]
 
-    def forward(self, cloud: Tensor, known: KnownHand, hand: HandSurface, dropped: Tensor) -> Tensor:
+    def forward(
+        self, cloud: Tensor, known: KnownHand, hand: HandSurface, dropped: Tensor, values: Tensor | None = None
+    ) -> Tensor:
         """Return the views.
 
         Args:
             cloud: (B, O, 3) m in the object frame. known: what codes tell of the hand so far.
             hand: gives skin points. dropped: (B,) bool, rows without condition.
+            values: (B, O, V) what the points of the cloud carry.
         """
         views = self.absent.expand(len(cloud), -1, -1)
         rows = torch.nonzero(~dropped).squeeze(1)
         if len(rows) == 0:
             return views
-        seen = self._seen(cloud[rows], known[rows], hand)
+        seen = self._seen(cloud[rows], known[rows], hand, None if values is None else values[rows])
         return views.to(seen.dtype).index_copy(0, rows, seen)
 
-    def _seen(self, cloud: Tensor, known: KnownHand, hand: HandSurface) -> Tensor:
+    def _seen(self, cloud: Tensor, known: KnownHand, hand: HandSurface, values: Tensor | None) -> Tensor:
         batch = len(cloud)
         with torch.no_grad(), torch.autocast(cloud.device.type, enabled=False):  # geometry in full precision
-            seen = nearest_surface(cloud, known, self._placed(known, hand))
+            seen = nearest_surface(cloud, known, self._placed(known, hand), values)
         rows = seen.flatten(2).transpose(0, 1).repeat(STATES, 1, 1)  # (3 P, B, M · features)
         made = self.second(F.gelu(self.first(rows))).view(STATES, self.parts, batch, -1)
         state = known.placed.long().unsqueeze(1) + _posed(known).long()  # (B, P)
@@ -106,21 +110,23 @@ class PlacedPoints:
     """(B, P, M, 3), zero where a point is not skin."""
 
 
-def nearest_surface(cloud: Tensor, known: KnownHand, placed: PlacedPoints) -> Tensor:
-    """Return (B, P, M, 6): direction to the nearest object point, nearness on two scales, gap along the normal."""
+def nearest_surface(cloud: Tensor, known: KnownHand, placed: PlacedPoints, values: Tensor | None = None) -> Tensor:
+    """Return (B, P, M, 6 + V): direction to the nearest object point, nearness on two scales, gap along the normal,
+    and what that point carries of `values` (B, O, V)."""
     local = (cloud - known.palm.translation.unsqueeze(1)) @ known.palm.rotation  # object in the palm frame
     flat = placed.point.flatten(1, 2)
     squared = torch.baddbmm(local.square().sum(-1).unsqueeze(1), flat, local.transpose(1, 2), alpha=-2.0)
-    nearest = squared.argmin(2, keepdim=True).expand(-1, -1, 3)
-    way = (local.gather(1, nearest) - flat).view(placed.point.shape)
+    nearest = squared.argmin(2, keepdim=True)
+    way = (local.gather(1, nearest.expand(-1, -1, 3)) - flat).view(placed.point.shape)
     distance = way.norm(dim=-1, keepdim=True)
     along = (way * placed.normal).sum(-1, keepdim=True)
-    return torch.cat(
-        (
-            way / (distance + NEAR),
-            torch.exp(-distance / NEAR),
-            torch.exp(-distance / TOUCHING),
-            along / (distance + TOUCHING),
-        ),
-        -1,
-    )
+    seen = [
+        way / (distance + NEAR),
+        torch.exp(-distance / NEAR),
+        torch.exp(-distance / TOUCHING),
+        along / (distance + TOUCHING),
+    ]
+    if values is not None:
+        carried = values.gather(1, nearest.expand(-1, -1, values.shape[-1]))
+        seen.append(carried.view(*distance.shape[:-1], -1))
+    return torch.cat(seen, -1)

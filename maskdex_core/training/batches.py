@@ -1,6 +1,6 @@
 """Random training batches: rows, object points, single views, yaw. Poses come out in the object frame.
 
-Legend: B batch, G grasps, O objects, P points drawn, J joints, V views of an object, Q points of a view.
+Legend: B batch, G grasps, O objects, P points drawn, J joints, V views of an object, Q points of a view, S parts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from maskdex_core.data import GraspDataset
@@ -30,11 +31,14 @@ class GraspRows:
     """Palm poses, (B, 3, 3) and (B, 3) m."""
     points: Tensor | None
     """(B, P, 3) object points in m."""
+    touched: Tensor | None
+    """(B, P) share of the grasp's contacts that lie on the part of the object that each point is of."""
 
     def __getitem__(self, rows: slice) -> GraspRows:
         """Return some rows of the batch."""
-        points = None if self.points is None else self.points[rows]
-        return GraspRows(self.row[rows], self.joints[rows], PalmPose(*(value[rows] for value in self.palm)), points)
+        points, touched = (None if value is None else value[rows] for value in (self.points, self.touched))
+        palm = PalmPose(*(value[rows] for value in self.palm))
+        return GraspRows(self.row[rows], self.joints[rows], palm, points, touched)
 
 
 class BatchMaker:
@@ -66,6 +70,8 @@ class BatchMaker:
         self.counts = torch.tensor([len(surface.points) for surface in surfaces])
         self.starts = self.counts.cumsum(0) - self.counts
         self.surface = torch.cat([surface.points for surface in surfaces])  # (ΣP, 3)
+        self.surface_parts = torch.cat([surface.part_ids for surface in surfaces])  # (ΣP,)
+        self.part_shares = part_shares(data)  # (G, S)
         self.centroids = torch.stack([surface.points.mean(0) for surface in surfaces])  # (O, 3)
         self._take_views([(views or {}).get(name) for name in data.object_names])
 
@@ -85,6 +91,18 @@ class BatchMaker:
         sizes = [rows.shape[1] for rows in known for _ in range(len(rows))]
         self.view_sizes = torch.tensor(sizes, dtype=torch.int64)  # (ΣV,)
         self.view_points = torch.cat([rows.flatten(0, 1) for rows in known]) if known else torch.empty(0, 3)
+        ends = (self.starts + self.counts).tolist()
+        parts = [
+            self._nearest_part(rows.flatten(0, 1), slice(start, end))
+            for rows, start, end in zip(views, self.starts.tolist(), ends, strict=True)
+            if rows is not None
+        ]
+        self.view_parts = torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
+
+    def _nearest_part(self, points: Tensor, surface: slice) -> Tensor:
+        """Return which part (N,) the surface point nearest to each point (N, 3) is of."""
+        nearest = KDTree(self.surface[surface].numpy()).query(points.numpy())[1]
+        return self.surface_parts[surface][torch.from_numpy(nearest)]
 
     @property
     def has_views(self) -> bool:
@@ -105,15 +123,17 @@ class BatchMaker:
             partial_share = config.partial_share if augment else 0.0
         owner = self.object_index[row]
         rotation, translation = self.rotation[row], self.translation[row]
+        touched = None
         if not self.points:
             cloud, centroid = None, self.centroids[owner]
         else:
-            cloud = self._cloud(owner, generator)
+            cloud, part = self._cloud(owner, generator)
             single = torch.zeros(batch, dtype=torch.bool)
             if partial_share and self.has_views:
                 single = (torch.rand(batch, generator=generator) < partial_share) & (self.view_counts[owner] > 0)
-                cloud[single] = self._view(owner[single], generator)
+                cloud[single], part[single] = self._view(owner[single], generator)
             centroid = cloud.mean(1)
+            touched = self.part_shares[row].gather(1, part)
         if augment:
             shift = torch.randn(batch, 3, generator=generator) * config.centre_jitter
             centroid = centroid + shift
@@ -130,20 +150,33 @@ class BatchMaker:
             translation = (turn @ translation.unsqueeze(-1)).squeeze(-1)
             if cloud is not None:
                 cloud = cloud @ turn.transpose(1, 2)
-        return GraspRows(row, self.joints[row], PalmPose(rotation, translation), cloud)
+        return GraspRows(row, self.joints[row], PalmPose(rotation, translation), cloud, touched)
 
-    def _cloud(self, owner: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw points (B, P, 3) of each row's object, in the mesh's frame."""
+    def _cloud(self, owner: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw points (B, P, 3) of each row's object, in the mesh's frame, and return their parts (B, P)."""
         share = torch.rand(len(owner), self.points, generator=generator)
         within = (share * self.counts[owner].unsqueeze(1)).long()
-        return self.surface[self.starts[owner].unsqueeze(1) + within]
+        chosen = self.starts[owner].unsqueeze(1) + within
+        return self.surface[chosen], self.surface_parts[chosen]
 
-    def _view(self, owner: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw points (B, P, 3) of one random view of each row's object, in the mesh's frame."""
+    def _view(self, owner: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw points (B, P, 3) of one random view of each row's object, in the mesh's frame, and their parts."""
         batch = len(owner)
         within = (torch.rand(batch, generator=generator) * self.view_counts[owner]).long()
         view = self.view_starts[owner] + within
         share = torch.rand(batch, self.points, generator=generator)
         point = (share * self.view_sizes[view].unsqueeze(1)).long()
         first = self.view_sizes.cumsum(0) - self.view_sizes
-        return self.view_points[first[view].unsqueeze(1) + point]
+        chosen = first[view].unsqueeze(1) + point
+        return self.view_points[chosen], self.view_parts[chosen]
+
+
+def part_shares(data: GraspDataset) -> Tensor:
+    """Return (G, S): the share of each grasp's contacts that lie on each part of its object."""
+    names = {name: list(data.objects[name].facts.get("part_names", ())) for name in data.object_names}
+    shares = torch.zeros(len(data), max(1, *(int(data.objects[name].part_ids.max()) + 1 for name in names)))
+    for row, (owner, touched) in enumerate(zip(data.table["object"], data.table["contact_parts"], strict=True)):
+        for part in touched:
+            if part in names[owner]:
+                shares[row, names[owner].index(part)] += 1.0 / len(touched)
+    return shares

@@ -112,7 +112,8 @@ class TransformerStage:
         rows, text, drop = rows[own], text[own], drop[own].to(self.device)
         mask, asked = mask[own].to(self.device), asked[own].to(self.device)
         codes, palm = self._codes(rows)
-        logits = self._logits(rows, text, codes, mask, drop)
+        touch = self._touch(rows, text)
+        logits = self._logits(rows, text, codes, mask, drop, touch)
         # A row counts the same however many codes it asks for: the palm's waves are single codes.
         weight = asked / asked.sum(1, keepdim=True) / len(asked)
         nll = (weight * _nll(logits, codes)).sum()
@@ -122,6 +123,9 @@ class TransformerStage:
             expected = self.model.tokenizer.expected(logits, codes, asked, mask)
             report["expectation"] = pose_distance(expected, rows.joints.to(self.device), palm).mean()
             total = total + config.expectation_weight * report["expectation"]
+        if touch is not None:
+            report["touch"] = self._touch_loss(touch, rows)
+            total = total + report["touch"]
         report["loss"] = total
         return total, {name: float(value.detach()) for name, value in report.items()}
 
@@ -142,7 +146,11 @@ class TransformerStage:
             result["nll_view"] = sum(seen) / len(seen)
         result["nll_one_part"] = self._one_part(rows, text)
         mean = sum(result.values()) / len(result)
-        return {self.criterion: mean, **result, **{f"nll_wave_{place}": value for place, value in enumerate(waves)}}
+        by_wave = {f"nll_wave_{place}": value for place, value in enumerate(waves)}
+        touch = self._touch(rows, text)
+        if touch is not None:
+            by_wave["touch"] = float(self._touch_loss(touch, rows))
+        return {self.criterion: mean, **result, **by_wave}
 
     def _by_wave(self, rows: GraspRows, text: Tensor) -> list[float]:
         """Return the mean likelihood of each wave's codes, those before known and those after masked."""
@@ -171,15 +179,36 @@ class TransformerStage:
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
         return self.model.tokenizer.tokenize(self.hand, rows.joints.to(self.device), palm), palm
 
-    def _logits(self, rows: GraspRows, text: Tensor, codes: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
-        if rows.points is None:
+    def _touch(self, rows: GraspRows, text: Tensor) -> Tensor | None:
+        """Return the chance (B, P) of touch, if the network has a map of it."""
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.bfloat16):
+            return self.model.network.touched(_points(rows).to(self.device), text.to(self.device))
+
+    def _touch_loss(self, touch: Tensor, rows: GraspRows) -> Tensor:
+        """Return the cross-entropy of the map: a point's chance is the share of contacts on its part."""
+        if rows.touched is None:
             raise DatasetError("stage 2 needs object points")
-        points, text = rows.points.to(self.device), text.to(self.device)
+        return F.binary_cross_entropy(touch, rows.touched.to(self.device).clamp(0.0, 1.0))
+
+    def _logits(
+        self, rows: GraspRows, text: Tensor, codes: Tensor, mask: Tensor, drop: Tensor | None,
+        touch: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Predict; `touch` (B, P) is read as it is, without a gradient to the map, and made if None."""
+        touch = self._touch(rows, text) if touch is None else touch
+        touch = None if touch is None else touch.detach()
+        points, text = _points(rows).to(self.device), text.to(self.device)
         drop = torch.zeros(len(codes), dtype=torch.bool, device=self.device) if drop is None else drop
         with torch.no_grad():
             known = self.model.tokenizer.known(codes, mask)
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            return self.model.network(points, text, codes, mask, known, self.hand, drop).float()
+            return self.model.network(points, text, codes, mask, known, self.hand, drop, touch).float()
+
+
+def _points(rows: GraspRows) -> Tensor:
+    if rows.points is None:
+        raise DatasetError("stage 2 needs object points")
+    return rows.points
 
 
 def _nll(logits: Tensor, codes: Tensor) -> Tensor:
