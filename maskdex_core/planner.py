@@ -179,8 +179,9 @@ class Planner:
         def draw() -> Plan:
             with run.stage("sample"):
                 grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
+                touch = self._model.touch_map(geometry.points, embedding)
             with run.stage("refine"):
-                grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine)
+                grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine, touch=touch)
             return self._finish(run, request, scene, geometry, grasps)
 
         plan = draw()
@@ -216,8 +217,9 @@ class Planner:
             grasps = self._model.edit(plan.grasps.index(rows), parts, points, request.text, generator=generator)
         with run.stage("refine"):
             movable = torch.tensor([names[int(part)] in parts for part in self._shadow.joint_part])
+            touch = self._model.touch_map(points, request.text)
             grasps = refine_grasps(
-                self._shadow, grasps, plan.geometry, self.config.refine, movable, "palm" not in parts
+                self._shadow, grasps, plan.geometry, self.config.refine, movable, "palm" not in parts, touch
             )
         edit = Edit(_pose_of(plan.candidates[plan.chosen], plan.geometry), tuple(parts))
         return self._finish(run, request, plan.scene, plan.geometry, grasps, edit)

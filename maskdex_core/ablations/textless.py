@@ -35,6 +35,9 @@ class TextlessSampler:
         """Return zeros (dim,)."""
         return torch.zeros(self._dim)
 
+    def touch_map(self, points: Tensor, text: str | Tensor) -> None:
+        """Return None: nothing here tells where a text wants the hand."""
+
     def sample(
         self, points: Tensor, text: str | Tensor, n: int = 16, *, generator: torch.Generator | None = None
     ) -> GraspBatch:

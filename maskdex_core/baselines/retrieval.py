@@ -51,6 +51,9 @@ class Retrieval:
         """Return the embedding (W,) of a text; an embedding passes through."""
         return text if isinstance(text, Tensor) else load_encoder(self.text_encoder).encode([text])[0]
 
+    def touch_map(self, points: Tensor, text: str | Tensor) -> None:
+        """Return None: nothing here tells where a text wants the hand."""
+
     def sample(
         self, points: Tensor, text: str | Tensor, n: int = 16, *, generator: torch.Generator | None = None
     ) -> GraspBatch:

@@ -71,6 +71,9 @@ class VectorModel(nn.Module, ABC):
         """Return the embedding (E,) of a text; an embedding passes through."""
         return text if isinstance(text, Tensor) else load_encoder(self.config.text_encoder).encode([text])[0]
 
+    def touch_map(self, points: Tensor, text: str | Tensor) -> None:
+        """Return None: nothing here tells where a text wants the hand."""
+
     @torch.no_grad()
     def sample(
         self, points: Tensor, text: str | Tensor, n: int = 16, *, generator: torch.Generator | None = None

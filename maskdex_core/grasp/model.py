@@ -167,6 +167,26 @@ class GraspModel(nn.Module):
         return self._drawn(read, n, settings, centroid, generator)
 
     @torch.no_grad()
+    def touch_map(self, points: Tensor | np.ndarray, text: str | Tensor | np.ndarray) -> Tensor | None:
+        """Return where on an object a text wants the hand: the chance (P,) of each point to lie on a part it touches.
+
+        Args:
+            points: (P, 3) m, as in `sample`. text: the task text or its embedding (E,).
+
+        Returns:
+            None when the checkpoint has no such map.
+
+        Raises:
+            CloudError, TextError: as in `sample`.
+        """
+        cloud, centroid = self._centred(points)
+        chance = self.network.touched(cloud[None], self.embed(text)[None])
+        if chance is None:
+            return None
+        every = torch.as_tensor(points).to(cloud)[:, :3] - centroid
+        return chance[0, torch.cdist(every, cloud).argmin(1)]
+
+    @torch.no_grad()
     def sample_unconditional(
         self,
         n: int = 16,
@@ -243,6 +263,8 @@ class GraspModel(nn.Module):
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
+            chance=None,
+            agreement=None,
             score=None,
             pregrasp=None,
             squeeze=None,

@@ -78,19 +78,26 @@ class PartView(nn.Module):
         batch = len(cloud)
         with torch.no_grad(), torch.autocast(cloud.device.type, enabled=False):  # geometry in full precision
             seen = nearest_surface(cloud, known, self._placed(known, hand), values)
-        rows = seen.flatten(2).transpose(0, 1).repeat(STATES, 1, 1)  # (3 P, B, M · features)
-        made = self.second(F.gelu(self.first(rows))).view(STATES, self.parts, batch, -1)
         state = known.placed.long().unsqueeze(1) + _posed(known).long()  # (B, P)
+        # While sampling, one or two of the states are met: the layers of the others are left out.
+        met, state = state.unique(return_inverse=True)
+        layers = (
+            None if len(met) == STATES else (met[:, None] * self.parts + torch.arange(self.parts).to(met)).flatten()
+        )
+        rows = seen.flatten(2).transpose(0, 1).repeat(len(met), 1, 1)  # (S P, B, M · features)
+        made = self.second(F.gelu(self.first(rows, layers)), layers).view(len(met), self.parts, batch, -1)
         index = state.T[None, :, :, None].expand(1, -1, -1, made.shape[-1])
         views = made.gather(0, index)[0].transpose(0, 1)  # (B, P, W)
         pose = torch.cat((sixd_from_matrix(known.palm.rotation), LENGTH_SCALE * known.palm.translation), -1)
         return views + self.place(pose).unsqueeze(1)
 
     def _placed(self, known: KnownHand, hand: HandSurface) -> PlacedPoints:
-        selection = part_selection(hand.surface_part, self.parts, self.parts * self.count).flatten()
-        skin, normal = hand.surface_points_and_normals(known.joints, selection)
         basis = torch.where(known.placed[:, None, None, None], self.points[1], self.points[0])
         posed = _posed(known)[:, :, None, None]
+        if not bool(posed.any()):
+            return PlacedPoints(basis, torch.zeros_like(basis))
+        selection = part_selection(hand.surface_part, self.parts, self.parts * self.count).flatten()
+        skin, normal = hand.surface_points_and_normals(known.joints, selection)
         shape = basis.shape
         return PlacedPoints(torch.where(posed, skin.view(shape), basis), torch.where(posed, normal.view(shape), 0.0))
 

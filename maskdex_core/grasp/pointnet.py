@@ -26,9 +26,11 @@ class GroupedLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(groups, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(groups, 1, outputs))
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Apply layer g to rows[g]."""
-        return torch.baddbmm(self.bias, rows, self.weight)
+    def forward(self, rows: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Apply layer g, or layer chosen[g], to rows[g]."""
+        if chosen is None:
+            return torch.baddbmm(self.bias, rows, self.weight)
+        return torch.baddbmm(self.bias[chosen], rows, self.weight[chosen])
 
 
 class GroupedPointNet(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskdex_core.errors import DatasetError
 
-OPTIONAL_KEYS = ("tokens", "token_confidence", "confidence", "score", "pregrasp", "squeeze")
+OPTIONAL_KEYS = ("tokens", "token_confidence", "confidence", "chance", "agreement", "score", "pregrasp", "squeeze")
 REQUIRED_KEYS = ("joint_names", "joints", "rotation", "translation")
 PARTS = 6  # palm, thumb, index, middle, ring, little
 ROTATION_SLACK = 1e-3  # of any entry of R Rᵀ - 1
@@ -38,6 +38,10 @@ class GraspBatch:
     """(K, 6) probability of each token when it was kept."""
     confidence: Tensor | None = None
     """(K,) geometric mean of the token confidences."""
+    chance: Tensor | None = None
+    """(K,) calibrated chance that the grasp holds, once it was judged."""
+    agreement: Tensor | None = None
+    """(K,) how well the contacts lie where the text wants the hand, in 0..1; None where nothing tells."""
     score: Tensor | None = None
     """(K,) ranking score, higher is better, once something ranked the grasps."""
     pregrasp: Tensor | None = None
@@ -54,6 +58,8 @@ class GraspBatch:
             "palm_rotation": (count, 3, 3),
             "palm_translation": (count, 3),
             "confidence": (count,),
+            "chance": (count,),
+            "agreement": (count,),
             "score": (count,),
             "pregrasp": (count, joints),
             "squeeze": (count, joints),

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskdex_core.masked.schedule import masked_count
 
 Predictor = Callable[[Tensor, Tensor], Tensor]
-"""(tokens (B, N), mask (B, N)) → logits (B, N, K)."""
+"""(tokens (B, N), mask (B, N)) → logits (B, N, K); rows do not see each other."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def sample_tokens(
         for step in range(1, steps + 1):
             if not bool(still.any()):
                 break
-            logits = predict(tokens, mask).float()
+            # Rows that know nothing are all alike: one stands for them.
+            rows = slice(1) if bool(mask.all()) else slice(None)
+            logits = predict(tokens[rows], mask[rows]).float().expand(len(tokens), -1, -1)
             drawn = draw(logits, temperature, top_k, generator)
             chance = logits.softmax(-1).gather(-1, drawn.unsqueeze(-1)).squeeze(-1)
             tokens = torch.where(still, drawn, tokens)

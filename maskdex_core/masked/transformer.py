@@ -64,6 +64,7 @@ class BidirectionalTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head_weight = nn.Parameter(0.02 * torch.randn(positions, width, codes))
         self.head_bias = nn.Parameter(torch.zeros(positions, codes))
+        self._tables: tuple[tuple[object, ...], CodeTables] | None = None
 
     def tie_codes(self, meanings: Tensor) -> None:
         """Take over what codes mean (N, K, D), every number centred and scaled to unit variance."""
@@ -76,9 +77,19 @@ class BidirectionalTransformer(nn.Module):
         return torch.stack([cast(Block, block).keys_values(conditions) for block in self.blocks], 1)
 
     def tables(self) -> CodeTables:
-        """Return what stands for each code; the same in every step of sampling."""
+        """Return what stands for each code: the same until the weights change."""
         if not self.tied:
             return CodeTables(self.token_embedding, self.head_weight)
+        if torch.is_grad_enabled():
+            return self._made_tables()
+        own = (self.token_embedding, self.head_weight, self.code_vectors, *self.code_in.parameters(),
+               *self.code_out.parameters())  # fmt: skip
+        state = (torch.is_autocast_enabled("cpu"), *((value.data_ptr(), value._version) for value in own))
+        if self._tables is None or self._tables[0] != state:
+            self._tables = (state, self._made_tables())
+        return self._tables[1]
+
+    def _made_tables(self) -> CodeTables:
         scale = self.head_weight.shape[1] ** -0.5
         return CodeTables(
             self.token_embedding + self.code_in(self.code_vectors),

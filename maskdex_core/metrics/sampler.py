@@ -20,6 +20,10 @@ class GraspSampler(Protocol):
         """Return the embedding (E,) of a text; `sample` takes it in the text's place."""
         ...
 
+    def touch_map(self, points: Tensor, text: str | Tensor) -> Tensor | None:
+        """Return where on the object the text wants the hand (P,); None for one that cannot tell."""
+        ...
+
     def sample(
         self, points: Tensor, text: str | Tensor, n: int = 16, *, generator: torch.Generator | None = None
     ) -> GraspBatch:

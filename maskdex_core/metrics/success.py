@@ -90,31 +90,31 @@ def try_object(
     model.embed(request.text)  # cached: the network's time does not count it twice
     begun = time.perf_counter()
     raw = model.sample(geometry.points, request.text, samples, generator=torch.Generator().manual_seed(seed))
-    refined = refine_grasps(hand, raw, geometry, config)
+    touch = model.touch_map(geometry.points, request.text)
+    refined = refine_grasps(hand, raw, geometry, config, touch=touch)
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     baseline = _without_network(hand, geometry, config, samples, seed, begun + seconds)
     baseline_seconds = time.perf_counter() - begun
     test = GraspTest(hand, target)
-    scores, score = test.scores(refined, geometry.center), score_of(refined)
-    best = int(score.argmax())
+    scores, best = test.scores(refined, geometry.center), int(judged(refined.score).argmax())
     held = test.holds(baseline, geometry.center)
     return ObjectTrial(
         target.name, request, test.holds(_closed(hand, raw, geometry), geometry.center), scores,
-        score.sigmoid().numpy(), best, test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
-        refined.joints.numpy(), held, bool(held[int(score_of(baseline).argmax())]), seconds, baseline_seconds,
+        judged(refined.chance).numpy(), best, test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
+        refined.joints.numpy(), held, bool(held[int(judged(baseline.score).argmax())]), seconds, baseline_seconds,
     )  # fmt: skip
 
 
-def score_of(grasps: GraspBatch) -> torch.Tensor:
-    """Return the scores (K,) by which refined grasps are ranked.
+def judged(values: torch.Tensor | None) -> torch.Tensor:
+    """Return what refinement writes into grasps.
 
     Raises:
         ValueError: when the grasps were never refined.
     """
-    if grasps.score is None:
-        raise ValueError("grasps have no score: refine them first")
-    return grasps.score
+    if values is None:
+        raise ValueError("grasps are not judged: refine them first")
+    return values
 
 
 def _closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:

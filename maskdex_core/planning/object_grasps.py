@@ -40,7 +40,7 @@ def sample_on_object(
     refine: RefineConfig = AS_DRAWN,
     progress: Callable[[int], None] = lambda done: None,
 ) -> GraspBatch:
-    """Draw grasps, refine them, and rank them by energy.
+    """Draw grasps, refine them, and rank them by their chance to hold where the text wants them.
 
     Args:
         model, hand: grasp model and the hand it speaks of.
@@ -58,11 +58,12 @@ def sample_on_object(
         TextError, UsageError: on an unusable text or count.
     """
     embedding = model.embed(text)
+    touch = model.touch_map(geometry.points, embedding)
     made = []
     for first in range(0, count, CHUNK):
         size = min(CHUNK, count - first)
         drawn = model.sample(geometry.points, embedding, size, generator=generator)
-        made.append(refine_grasps(hand, drawn, geometry, refine))
+        made.append(refine_grasps(hand, drawn, geometry, refine, touch=touch))
         progress(first + size)
     grasps = concatenate(made)
     if grasps.score is not None:
@@ -99,7 +100,7 @@ def edit_on_object(
     drawn = model.edit(here, parts, geometry.points, text, generator=generator)
     edited = torch.tensor([model.part_names[int(part)] in parts for part in hand.joint_part])
     with_palm = "palm" in parts
-    made = refine_grasps(hand, drawn, geometry, refine, edited, not with_palm)
+    made = refine_grasps(hand, drawn, geometry, refine, edited, not with_palm, model.touch_map(geometry.points, text))
     made = moved(made, center)
     before = _in_order(grasps, model.joint_names)
     # Refinement clamps to limits and shifts frames: copy back what was not asked for, to the last bit.

@@ -18,11 +18,12 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
-from maskdex_core.refine.ranking import hold_score
+from maskdex_core.refine.ranking import hold_score, merit, missed, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
+MISS_WEIGHT = 0.05  # per nat of disagreement with the text: a wrong part weighs as much as a doubtful hold
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Proposals:
         grasps: refined Shadow grasps with tokens, confidences, pre-grasp, squeeze and score.
         target: the same grasps on the target hand.
         approach: (K, 3) unit direction of the straight approach.
-        cost: (K,) what ranked them, lower is better.
+        cost: (K,) doubt that they hold, lower is better; the order also counts agreement with the text.
     """
 
     grasps: GraspBatch
@@ -53,24 +54,29 @@ def pose_of(grasps: GraspBatch) -> HandPose:
 
 def refine_grasps(
     hand: HandModel, grasps: GraspBatch, geometry: ObjectGeometry, config: RefineConfig,
-    movable: Tensor | None = None, hold_palm: bool = False,
+    movable: Tensor | None = None, hold_palm: bool = False, touch: Tensor | None = None,
 ) -> GraspBatch:  # fmt: skip
-    """Bring sampled grasps into contact and solve their closing; the score is the log-odds that they hold.
+    """Bring sampled grasps into contact, solve their closing, and judge them.
 
     Args:
         movable: (22,) bool, joints that may move (an edit's fingers); None for all.
         hold_palm: keep the palm where it is.
+        touch: chance of each of the geometry's points to be touched, as the text wants it; None judges holding alone.
     """
     scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
     made = refine(scene, pose_of(grasps), config, movable=movable, hold_palm=hold_palm)
     closing = solve_closing(scene, made.pose)
+    odds = hold_score(scene, made.pose, closing, made.energy, geometry.points)
+    agreement = None if touch is None else touch_agreement(scene, made.pose, geometry.points, touch)
     return grasps.replace(
         joints=made.pose.joints,
         palm_rotation=made.pose.rotation,
         palm_translation=made.pose.translation,
         pregrasp=closing.pregrasp,
         squeeze=closing.squeeze,
-        score=hold_score(scene, made.pose, closing, made.energy, geometry.points),
+        chance=odds.sigmoid(),
+        agreement=agreement,
+        score=merit(odds, agreement),
     )
 
 
@@ -101,7 +107,8 @@ def propose(
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding
-    order = cost.argsort()
+    miss = torch.zeros_like(cost) if grasps.agreement is None else missed(grasps.agreement)
+    order = (cost + MISS_WEIGHT * miss).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
 
 

@@ -1,6 +1,6 @@
-"""Which refined grasp is best, before any physics: the chance that it holds, learned from tests in simulation.
+"""Which refined grasp is best, before any physics: one that holds, as tests in simulation taught, where the text wants.
 
-Index legend: B batch, F features.
+Index legend: B batch, C contact links, F features, P observed points.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from maskdex_core.refine.squeeze import Closing
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "assets" / "hold_judge.safetensors"
 HIDDEN = 32
 ENERGY_SCALE = 1000.0
+TOUCHING = 0.003  # m; contacts nearer than this touch
+BEST_PLACE = 0.95  # quantile of the map that full agreement has
+AGREEMENT_WEIGHT, LEAST_AGREEMENT = 1.0, 0.02
 
 
 class HoldJudge(nn.Module):
@@ -67,6 +70,32 @@ def hold_score(scene: HandOnObject, pose: HandPose, closing: Closing, energy: Te
     """
     with torch.no_grad():
         return hold_judge()(hold_features(scene, pose, closing, energy, seen))
+
+
+def touch_agreement(scene: HandOnObject, pose: HandPose, seen: Tensor, touch: Tensor) -> Tensor:
+    """Return how well contacts lie where the text wants the hand (B,): their mean chance beside that of the best place.
+
+    Args:
+        scene, pose: the grasps. seen: (P, 3) m, observed points, object frame. touch: (P,) chance of each to be
+            touched (`GraspModel.touch_map`).
+    """
+    with torch.no_grad():
+        contacts = scene.contacts(pose)
+        nearest = torch.cdist(contacts.point.flatten(0, 1), seen.to(contacts.point)).argmin(1)
+        chance = touch[nearest].view(contacts.gap.shape) / touch.quantile(BEST_PLACE).clamp_min(1e-3)
+        touching = (contacts.gap < TOUCHING).float()
+        return ((touching * chance).sum(1) / touching.sum(1).clamp_min(1.0)).clamp(max=1.0)
+
+
+def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
+    """Return the ranking score (B,) of log-odds to hold and agreement with the text: the log of both chances."""
+    holds = F.logsigmoid(odds)
+    return holds if agreement is None else holds - AGREEMENT_WEIGHT * missed(agreement)
+
+
+def missed(agreement: Tensor) -> Tensor:
+    """Return how far grasps miss what the text wants (B,), in nats, of their agreement with it (B,)."""
+    return -agreement.clamp_min(LEAST_AGREEMENT).log()
 
 
 def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
