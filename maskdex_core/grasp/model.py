@@ -25,8 +25,10 @@ from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import build_tokenizer
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.masked import SampledTokens, guided_predictor, sample_tokens
+from maskdex_core.precision import fast_products
 from maskdex_core.text import TextEncoder, load_encoder
 
+MANY = 4  # grasps from which on products in half precision save more than converting the weights costs
 
 class GraspModel(nn.Module):
     """Tokenizer, conditions and transformer of one hand.
@@ -323,9 +325,10 @@ class GraspModel(nn.Module):
             return self.network.predict(read, codes, mask, known, hand, dropped)
 
         predict = guided_predictor(network, settings.guidance)
-        return sample_tokens(
-            predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator, chains.wave_of
-        )
+        with fast_products(self.device, len(tokens) >= MANY):
+            return sample_tokens(
+                predict, tokens, fixed, settings.steps, settings.temperature, settings.top_k, generator, chains.wave_of
+            )
 
     def _settings(
         self, steps: int | None, guidance: float | None, temperature: float | None, top_k: int | None
