@@ -1,5 +1,6 @@
 """Chains of codes: their order, their tokens, their training masks."""
 
+import pytest
 import torch
 
 from maskdex_core.masked import CodeChains, random_mask, random_waves
@@ -51,3 +52,11 @@ def test_training_masks_are_states_that_sampling_or_an_edit_can_meet():
 def test_with_one_code_a_part_masks_are_the_papers():
     masked, asked = random_waves(50, PLAIN, _seed(3))
     assert torch.equal(masked, random_mask(50, 6, _seed(3))) and torch.equal(masked, asked)
+
+
+def test_a_chain_too_long_for_one_token_is_refused():
+    chains = CodeChains((15,), 256)
+    assert not chains.joinable
+    with pytest.raises(ValueError, match="15 codes of 256"):
+        chains.join(torch.zeros(1, 15, dtype=torch.int64))
+    assert CodeChains((7,), 256).joinable

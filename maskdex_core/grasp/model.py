@@ -30,6 +30,7 @@ from maskdex_core.text import TextEncoder, load_encoder
 
 MANY = 4  # grasps from which on products in half precision save more than converting the weights costs
 
+
 class GraspModel(nn.Module):
     """Tokenizer, conditions and transformer of one hand.
 
@@ -246,11 +247,14 @@ class GraspModel(nn.Module):
         held = PalmPose(grasps.palm_rotation, grasps.palm_translation - centroid)
         if grasps.checkpoint not in (None, self.fingerprint):
             grasps = grasps.replace(tokens=None, token_confidence=None)
-        tokens = self.encode(grasps.joints, held) if grasps.tokens is None else self._checked(grasps.tokens)
         chains = self.tokenizer.chains
-        fixed = ~chosen[chains.part_of].expand(len(tokens), -1)
+        if grasps.tokens is None:
+            codes = self.tokenizer.tokenize(self._hand(), grasps.joints, held)
+        else:
+            codes = chains.split(self._checked(grasps.tokens))
+        fixed = ~chosen[chains.part_of].expand(len(codes), -1)
         read = self.network.read(cloud, self.embed(text))
-        drawn = self._draw(read, chains.split(tokens), fixed, settings, generator)
+        drawn = self._draw(read, codes, fixed, settings, generator)
         with_palm = bool(chosen[0])
         joints, palm = self.tokenizer.decode(drawn.tokens, None if with_palm else held)
         edited = chosen[torch.tensor(self.layout.joint_part, device=self.device)]  # (J,)
@@ -261,7 +265,7 @@ class GraspModel(nn.Module):
             joints=torch.where(edited, joints, grasps.joints),
             palm_rotation=palm.rotation if with_palm else grasps.palm_rotation,
             palm_translation=palm.translation + centroid if with_palm else grasps.palm_translation,
-            tokens=chains.join(drawn.tokens),
+            tokens=chains.join(drawn.tokens) if chains.joinable else None,
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,
@@ -304,7 +308,7 @@ class GraspModel(nn.Module):
             joints=joints,
             palm_rotation=palm.rotation,
             palm_translation=palm.translation + centroid,
-            tokens=chains.join(drawn.tokens),
+            tokens=chains.join(drawn.tokens) if chains.joinable else None,
             token_confidence=confidence,
             confidence=geometric_mean(confidence),
             checkpoint=self.fingerprint,

@@ -65,8 +65,19 @@ class CodeChains:
         """How many tokens (P,) `join` can write for each part."""
         return tuple(self.codes**own for own in self.levels)
 
+    @property
+    def joinable(self) -> bool:
+        """Whether a part's codes fit into one 64-bit token."""
+        return max(self.vocabulary) < 2**63
+
     def join(self, codes: Tensor) -> Tensor:
-        """Write each part's codes as one token: (B, N) → (B, P), the first level in front."""
+        """Write each part's codes as one token: (B, N) → (B, P), the first level in front.
+
+        Raises:
+            ValueError: when they are not `joinable`.
+        """
+        if not self.joinable:
+            raise ValueError(f"{max(self.levels)} codes of {self.codes} do not fit into one 64-bit token")
         joined = codes.new_zeros(len(codes), self.parts)
         for position, part in enumerate(self.part_of.tolist()):
             joined[:, part] = joined[:, part] * self.codes + codes[:, position]

@@ -25,6 +25,7 @@ HIDDEN = 32
 ENERGY_SCALE = 1000.0
 TOUCHING = 0.003  # m; contacts nearer than this touch
 BEST_PLACE = 0.95  # quantile of the map that full agreement has
+ENOUGH = 0.5  # agreement from which on a grasp is where the text wants it: few texts leave one place alone
 AGREEMENT_WEIGHT, LEAST_AGREEMENT = 1.0, 0.02
 
 
@@ -95,7 +96,7 @@ def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
 
 def missed(agreement: Tensor) -> Tensor:
     """Return how far grasps miss what the text wants (B,), in nats, of their agreement with it (B,)."""
-    return -agreement.clamp_min(LEAST_AGREEMENT).log()
+    return -(agreement / ENOUGH).clamp(LEAST_AGREEMENT, 1.0).log()
 
 
 def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
