@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import pytest
 import torch
 from grasp_model_support import PALM_FRAME, FakeEncoder, shadow, tiny_experiment, tiny_model
+from torch import nn
 
 from maskdex_core.data.files import write_dataset
 from maskdex_core.data.views import write_views
@@ -280,3 +282,32 @@ def test_configurations_load_and_unknown_names_list_the_known():
         load_experiment("huge")
     with pytest.raises(ConfigError, match="batch 0 is below 1"):
         StageConfig(batch=0)
+
+
+class _Stumbling:
+    """A stage whose gradient is no number in some steps."""
+
+    name = "stumbling"
+
+    def __init__(self, bad: Sequence[int]) -> None:
+        self.module, self.config, self.bad, self.calls = nn.Linear(2, 1), StageConfig(warmup_steps=1), bad, 0
+
+    def loss(self, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        self.calls += 1
+        loss = self.module(torch.ones(1, 2)).square().sum() * (float("nan") if self.calls in self.bad else 1.0)
+        return loss, {"loss": float(loss.detach())}
+
+    def evaluate(self) -> dict[str, float]:
+        return {}
+
+
+def test_a_step_without_a_finite_gradient_is_left_out_and_many_in_a_row_end_the_run(tmp_path):
+    stage = _Stumbling(bad=(2,))
+    run = TrainingRun(stage, tmp_path / "once", total_steps=50)
+    for _ in range(5):
+        run.advance()
+    assert all(torch.isfinite(value).all() for value in stage.module.parameters()) and run.step == 5
+    run = TrainingRun(_Stumbling(bad=range(1, 99)), tmp_path / "always", total_steps=50)
+    with pytest.raises(ConfigError, match="not finite"):
+        for _ in range(50):
+            run.advance()

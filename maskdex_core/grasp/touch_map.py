@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskdex_core.errors import ConfigError
 from maskdex_core.grasp.patches import PatchEncoder
 from maskdex_core.grasp.pointnet import LENGTH_SCALE
 from maskdex_core.masked.transformer import Block
@@ -24,7 +25,14 @@ class TouchMap(nn.Module):
     """Text and patches of the surface attend to each other; a point reads the patches about it."""
 
     def __init__(self, text_dim: int, width: int) -> None:
+        """Build the map of a text embedding's size and a width.
+
+        Raises:
+            ConfigError: when the heads cannot share the width.
+        """
         super().__init__()
+        if width % HEADS:
+            raise ConfigError(f"touch_width {width} is not divisible by {HEADS}, the map's attention heads")
         self.words = nn.Linear(text_dim, width)
         self.patches = PatchEncoder(PATCHES, PATCH_POINTS, width, HEADS)
         self.blocks = nn.ModuleList(Block(width, HEADS, 2, 0.0, memory=False) for _ in range(LAYERS))

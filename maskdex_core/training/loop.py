@@ -20,13 +20,15 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from maskdex_core import distributed
-from maskdex_core.errors import CheckpointError
+from maskdex_core.errors import CheckpointError, ConfigError
 from maskdex_core.training.best import BestState
 from maskdex_core.training.config import StageConfig
 from maskdex_core.training.log import TrainingLog
 from maskdex_core.training.state import BEST, LAST, load_state, save_state
 
 logger = logging.getLogger(__name__)
+
+LOST_IN_A_ROW = 10  # steps without a finite gradient after which training has diverged
 
 
 class Stage(Protocol):
@@ -81,7 +83,7 @@ class TrainingRun:
         self.stage, self.folder = stage, Path(folder)
         self.total_steps, self.max_minutes = total_steps, max_minutes
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.step, self.minutes = 0, 0.0
+        self.step, self.minutes, self._lost = 0, 0.0, 0
         config = stage.config
         self.log = TrainingLog(self.folder)
         self.best = BestState(self.folder, best_by, config.patience) if best_by else None
@@ -133,13 +135,26 @@ class TrainingRun:
         loss, report = self._loss(self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self._trained, self.stage.config.clip_norm)
-        self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(self._trained, self.stage.config.clip_norm)
+        self._descend(bool(torch.isfinite(norm)), rate)
         self.step += 1
         # The clock is shared like the other numbers: all processes must agree on when to end.
         numbers = distributed.averaged({**report, "seconds": time.perf_counter() - started})
         self.minutes += numbers.pop("seconds") / 60.0
         return {**numbers, "learning_rate": rate}
+
+    def _descend(self, finite: bool, rate: float) -> None:
+        """Take a step, or leave it out when its gradient is no number; one such step would end the weights."""
+        self._lost = 0 if finite else self._lost + 1
+        if finite:
+            self.optimizer.step()
+        elif self._lost < LOST_IN_A_ROW:
+            logger.warning("%s, step %d: the gradient is not finite; the step is left out", self.stage.name, self.step)
+        else:
+            raise ConfigError(
+                f"{self.stage.name}: {LOST_IN_A_ROW} gradients in a row were not finite at learning rate {rate:.3g}: "
+                "resume from the saved state with a smaller learning_rate"
+            )
 
     def evaluate(self) -> dict[str, float]:
         """Evaluate on held-out grasps, log it, and keep the state if it is the best; return the numbers."""
@@ -184,6 +199,7 @@ class TrainingRun:
 
         Raises:
             CheckpointError: when the saved state does not fit, or the processes do not share the folder.
+            ConfigError: when training has diverged.
         """
         config = self.stage.config
         self._begin(resume)
