@@ -1,5 +1,8 @@
 """What parts see of the object from where they are."""
 
+import dataclasses
+
+import pytest
 import torch
 from grasp_model_support import PALM_FRAME, shadow, tiny_model
 
@@ -17,8 +20,13 @@ def _known(palm: PalmPose, placed: bool = True, posed: bool = False) -> KnownHan
     return KnownHand(palm, hand.lower + share * (hand.upper - hand.lower), torch.full((batch,), placed), parts)
 
 
-def _view():
-    return tiny_model(tokenizer=PALM_FRAME, view_points=8, view_width=16).network.view
+def _view(values: int = 0):
+    model = tiny_model(tokenizer=PALM_FRAME, view_points=8, view_width=16, touch_width=32 * values)
+    return model.network.view
+
+
+def _seed() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
 
 
 def _cloud(batch: int = 1) -> torch.Tensor:
@@ -72,3 +80,35 @@ def test_dropped_rows_see_nothing_of_object_or_palm():
     dropped = torch.tensor([True, False, True])
     seen = view(_cloud(3), _known(palm), hand, dropped)
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("values", [0, 1])
+def test_a_view_is_the_same_whether_other_states_are_met_beside_it_or_not(values):
+    """Layers of states that no row is in are left out; in a batch of all three none is."""
+    view = _view(values)
+    palm = PalmPose(rotation_about_z(torch.tensor([0.1, 2.0, 3.0])), 0.1 * torch.randn(3, 3, generator=_seed()))
+    cloud, dropped = _cloud(3), torch.zeros(3, dtype=torch.bool)
+    carried = torch.rand(3, 40, 1, generator=_seed()) if values else None
+    states = {"unknown": (False, False), "reaching": (True, False), "posed": (True, True)}
+    known = _known(palm)
+    known = dataclasses.replace(
+        known,
+        placed=torch.tensor([placed for placed, _ in states.values()]),
+        posed=torch.stack([known.posed[0] | (torch.arange(6) > 0) & posed for _, posed in states.values()]),
+    )
+    together = view(cloud, known, shadow(), dropped, carried)
+    for row, state in enumerate(states):
+        own = slice(row, row + 1)
+        alone = view(cloud[own], known[own], shadow(), dropped[own], None if carried is None else carried[own])
+        assert torch.allclose(alone, together[own], atol=1e-5), state
+    assert (together[0] - together[1]).abs().max() > 1e-3 and (together[1] - together[2]).abs().max() > 1e-3
+
+
+def test_what_the_nearest_point_carries_is_seen():
+    cloud = torch.tensor([[[0.0, 0.0, 0.03], [0.0, 0.0, -0.05]]])
+    palm = PalmPose(torch.eye(3)[None], torch.zeros(1, 3))
+    places = torch.tensor([[0.0, 0.0, 0.01], [0.0, 0.0, -0.03]]).view(1, 1, 2, 3)
+    carried = torch.tensor([[[0.9], [0.2]]])
+    seen = nearest_surface(cloud, _known(palm), PlacedPoints(places, torch.zeros_like(places)), carried)
+    assert seen.shape == (1, 1, 2, 7)
+    assert torch.allclose(seen[0, 0, :, 6], torch.tensor([0.9, 0.2]))

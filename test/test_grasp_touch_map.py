@@ -87,8 +87,8 @@ def test_it_learns_which_of_two_clumps_a_text_means():
     with torch.no_grad():
         right = (network(unseen, texts[meant]) > 0.0) == touch.bool()
     assert right.float().mean() < 0.6  # nothing is known before
-    for _ in range(60):
-        points, asked, wanted = _two_clumps(8, draws)
+    for _ in range(50):
+        points, asked, wanted = _two_clumps(6, draws)
         optimizer.zero_grad()
         F.binary_cross_entropy_with_logits(network(points, texts[asked]), wanted).backward()
         optimizer.step()

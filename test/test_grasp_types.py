@@ -1,5 +1,7 @@
 """Grasp batches: shapes, rows, files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,8 @@ def test_file_round_trip_keeps_every_field(tmp_path):
         tokens=torch.arange(24).view(4, 6),
         token_confidence=torch.rand(4, 6),
         confidence=torch.rand(4),
+        chance=torch.rand(4),
+        agreement=torch.rand(4),
         score=torch.rand(4),
         pregrasp=torch.rand(4, 3),
         checkpoint="0123456789ab",
@@ -32,8 +36,10 @@ def test_file_round_trip_keeps_every_field(tmp_path):
     back = GraspBatch.from_npz(tmp_path / "grasps.npz")
     assert back.joint_names == grasps.joint_names and back.squeeze is None
     assert back.checkpoint == "0123456789ab"
-    for name in ("joints", "palm_rotation", "palm_translation", "tokens", "confidence", "score", "pregrasp"):
-        assert torch.equal(getattr(back, name), getattr(grasps, name)), name
+    for field in dataclasses.fields(grasps):
+        value = getattr(grasps, field.name)
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(back, field.name), value), field.name
     with np.load(tmp_path / "grasps.npz", allow_pickle=False) as archive:
         assert {"joint_names", "joints", "rotation", "translation", "tokens", "confidence"} <= set(archive.files)
 
@@ -52,6 +58,8 @@ def test_index_reorders_every_field():
         ("palm_translation", torch.zeros(3, 3), r"palm_translation has shape \(3, 3\)"),
         ("joints", torch.zeros(4, 2), r"joints has shape \(4, 2\)"),
         ("confidence", torch.zeros(4, 1), r"confidence has shape \(4, 1\)"),
+        ("chance", torch.zeros(4, 1), r"chance has shape \(4, 1\)"),
+        ("agreement", torch.zeros(3), r"agreement has shape \(3,\), expected \(4,\)"),
     ],
 )
 def test_wrong_shapes_are_named(field, value, message):
@@ -93,6 +101,8 @@ MIRROR = np.diag([1.0, 1.0, -1.0])
         ("joints", np.float64(1), "joints is a single number"),
         ("translation", np.full((4, 3), np.inf), "translation holds NaN or infinity"),
         ("squeeze", np.full((4, 3), np.nan), "squeeze holds NaN"),
+        ("agreement", np.full(4, np.inf), "agreement holds NaN or infinity"),
+        ("chance", np.zeros((4, 2)), r"chance has shape \(4, 2\)"),
         ("rotation", np.tile(1.01 * np.eye(3), (4, 1, 1)), "rotation of grasp 0 is no rotation .*off by 0.02"),
         ("rotation", np.stack([np.eye(3)] * 3 + [MIRROR]), "rotation of grasp 3 is no rotation .*determinant -1"),
         ("rotation", np.zeros((4, 9)), r"palm_rotation has shape \(4, 9\)"),

@@ -108,6 +108,37 @@ def test_a_wave_is_filled_whole_before_the_next_begins():
     assert ((result.confidence > 0.0) & (result.confidence <= 1.0)).all()
 
 
+def _watched(fixed: torch.Tensor | None, rows: int = 0, **options):
+    """Sample 7 rows; return how many rows each call asked for, and the result. `rows` > 0 answers for so many."""
+    sizes = []
+
+    def predict(tokens, mask):
+        sizes.append(len(tokens))
+        if rows:
+            tokens, mask = tokens.expand(rows, -1), mask.expand(rows, -1)
+        return _predictor()(tokens, mask)
+
+    tokens = torch.randint(CODES, (7, POSITIONS), generator=_seed(8))
+    return sizes, sample_tokens(predict, tokens, fixed, generator=_seed(4), **options)
+
+
+@pytest.mark.parametrize("waves", [None, torch.tensor([0, 1, 1, 2, 2, 2])])
+def test_rows_that_know_nothing_are_asked_once_and_drawn_apart(waves):
+    sizes, short = _watched(None, waves=waves)
+    _, whole = _watched(None, rows=7, waves=waves)  # what the predictor says of all seven rows
+    assert sizes[0] == 1 and len(sizes) > 1 and set(sizes[1:]) == {7}
+    assert torch.equal(short.tokens, whole.tokens) and torch.equal(short.confidence, whole.confidence)
+    assert len(short.tokens[:, 0].unique()) > 1
+
+
+def test_one_fixed_token_asks_for_every_row():
+    fixed = torch.zeros(7, POSITIONS, dtype=torch.bool)
+    fixed[3, 2] = True
+    sizes, result = _watched(fixed)
+    assert set(sizes) == {7}
+    assert result.confidence[3, 2] == 1.0
+
+
 def test_temperature_zero_and_top_one_take_the_most_probable():
     table = torch.randn(POSITIONS, CODES)
     blank = torch.zeros(7, POSITIONS, dtype=torch.int64)

@@ -76,6 +76,50 @@ def test_tied_embeddings_follow_what_codes_mean():
     assert (_run(network, tokens, seen, conditions) - first).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("parameter", ["token_embedding", "head_weight", "code_in.first", "code_out.second"])
+@pytest.mark.parametrize("how", ["in place", "state", "meanings"])
+def test_tables_are_kept_until_the_weights_change(parameter, how):
+    network = _network(code_dim=5)
+    network.tie_codes(torch.randn(POSITIONS, CODES, 5))
+    with torch.no_grad():
+        first = network.tables()
+        assert network.tables() is first
+        if how == "in place":
+            network.get_parameter(parameter).mul_(1.1)
+        elif how == "state":
+            network.load_state_dict({**network.state_dict(), parameter: 1.1 * network.get_parameter(parameter)})
+        else:
+            network.tie_codes(torch.randn(POSITIONS, CODES, 5))
+        second, fresh = network.tables(), network._made_tables()
+    assert torch.equal(second.embedding, fresh.embedding) and torch.equal(second.head, fresh.head)
+    assert any(not torch.equal(old, new) for old, new in zip(first, second, strict=True))
+
+
+def test_an_optimizer_step_is_seen_and_training_gets_gradients():
+    network = _network(code_dim=5)
+    network.tie_codes(torch.randn(POSITIONS, CODES, 5))
+    with torch.no_grad():
+        before = network.tables().embedding.clone()
+    made = network.tables()  # with gradients on, after the kept ones without
+    assert made.embedding.requires_grad and made.head.requires_grad
+    made.embedding.sum().backward()
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    with torch.no_grad():
+        assert (network.tables().embedding - before).abs().max() > 1e-3
+
+
+def test_tables_of_half_precision_are_others():
+    network = _network(code_dim=5)
+    network.tie_codes(torch.randn(POSITIONS, CODES, 5))
+    with torch.no_grad():
+        whole = network.tables()
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network.tables()
+        again = network.tables()
+    assert torch.equal(again.embedding, whole.embedding)
+    assert 0.0 < (half.embedding - whole.embedding).abs().max() < 0.1
+
+
 def test_width_must_divide_by_heads():
     with pytest.raises(ValueError, match="30 is not divisible by 4"):
         BidirectionalTransformer(6, 8, width=30, heads=4, layers=1)

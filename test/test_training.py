@@ -311,3 +311,17 @@ def test_a_step_without_a_finite_gradient_is_left_out_and_many_in_a_row_end_the_
     with pytest.raises(ConfigError, match="not finite"):
         for _ in range(50):
             run.advance()
+
+
+def test_small_families_are_drawn_more_often_than_their_number_of_grasps(data):
+    rows = torch.cat((torch.arange(len(data)), torch.nonzero(data.object_index == 0)[:, 0].repeat(40)))
+    many = data.subset(rows.tolist())
+    objects = {name: dataclasses.replace(one, facts={"family": name}) for name, one in many.objects.items()}
+    many = dataclasses.replace(many, objects=objects)
+    shares = []
+    for balance in (0.0, 0.5, 1.0):
+        maker = BatchMaker(many, many.joint_names, StageConfig(balance=balance))
+        drawn = maker.draw(_seed(0), 4000).row
+        shares.append(float((many.object_index[drawn] == 0).float().mean()))
+    families = len(many.object_names)
+    assert shares[0] > shares[1] > shares[2] and abs(shares[2] - 1.0 / families) < 0.05

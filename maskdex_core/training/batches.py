@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -66,6 +67,7 @@ class BatchMaker:
         self.joints = data.joints_as(joint_names)
         self.rotation, self.translation = data.palm_rotation, data.palm_translation
         self.object_index = data.object_index
+        self.shares = _family_shares(data, config.balance) if config.balance else None
         surfaces = [data.objects[name] for name in data.object_names]
         self.counts = torch.tensor([len(surface.points) for surface in surfaces])
         self.starts = self.counts.cumsum(0) - self.counts
@@ -80,7 +82,10 @@ class BatchMaker:
 
     def draw(self, generator: torch.Generator, batch: int) -> GraspRows:
         """Draw a random augmented batch."""
-        row = torch.randint(len(self), (batch,), generator=generator)
+        if self.shares is None:
+            row = torch.randint(len(self), (batch,), generator=generator)
+        else:
+            row = torch.multinomial(self.shares, batch, replacement=True, generator=generator)
         return self.rows(row, generator)
 
     def _take_views(self, views: Sequence[Tensor | None]) -> None:
@@ -169,6 +174,15 @@ class BatchMaker:
         first = self.view_sizes.cumsum(0) - self.view_sizes
         chosen = first[view].unsqueeze(1) + point
         return self.view_points[chosen], self.view_parts[chosen]
+
+
+def _family_shares(data: GraspDataset, balance: float) -> Tensor:
+    """Return how often each grasp is drawn (G,), up to a factor: its family's number of grasps to the power -balance."""
+    _, family = np.unique(
+        [data.objects[name].facts.get("family", name) for name in data.object_names], return_inverse=True
+    )
+    own = torch.from_numpy(family)[data.object_index]
+    return torch.bincount(own)[own].double().pow(-balance)
 
 
 def part_shares(data: GraspDataset) -> Tensor:

@@ -29,6 +29,9 @@ class StageConfig:
     """Of AdamW."""
     clip_norm: float = 1.0
     """Gradient norm limit."""
+    balance: float = 0.0
+    """Families with many grasps are drawn less: a family's share goes with its number of grasps to the power of one
+    minus this. 0 draws every grasp alike, 1 every family."""
     yaw: bool = True
     """Turn object and grasp about the vertical by a random angle."""
     centre_jitter: float = 0.005
@@ -61,7 +64,7 @@ class StageConfig:
                 raise ConfigError(f"{name} {getattr(self, name)} is below 1")
         if self.patience < 0:
             raise ConfigError(f"patience {self.patience} is below 0")
-        for name in ("final_share", "partial_share"):
+        for name in ("final_share", "partial_share", "balance"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name} {getattr(self, name)} is outside 0 to 1")
         if self.learning_rate <= 0.0 or self.clip_norm <= 0.0:

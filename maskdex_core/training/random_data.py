@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from maskdex_core.data import GraspDataset, ObjectSurface
-from maskdex_core.data.columns import check_table
 from maskdex_core.grasp.rotation import matrix_from_6d
 from maskdex_core.grasp.surface import HandSurface
 
@@ -48,16 +47,20 @@ def random_dataset(
     translation = direction * (0.05 + 0.1 * torch.rand(grasps, 1, generator=generator))
     names = tuple(surfaces)
     rows = range(grasps)
-    columns = {
-        "object": [names[row % objects] for row in rows],
-        "split": ["unseen" if row < unseen else "train" for row in rows],
-        "texts": [[_text(row % texts)] for row in rows],
-        "joints": list(joints.numpy()),
-        "palm_translation": list(translation.numpy()),
-        "palm_rotation": list(rotation.flatten(1).numpy()),
-    }
-    table = check_table(columns, count, surfaces, "random dataset")
-    return GraspDataset.from_table(table, surfaces, tuple(hand.joint_names), {"version": "random"})
+    return GraspDataset.from_table(
+        {
+            "object": [names[row % objects] for row in rows],
+            "split": ["unseen" if row < unseen else "train" for row in rows],
+            "texts": [[_text(row % texts)] for row in rows],
+            "contact_parts": [[] for _ in rows],
+            "joints": list(joints.numpy()),
+            "palm_translation": list(translation.numpy()),
+            "palm_rotation": list(rotation.flatten(1).numpy()),
+        },
+        surfaces,
+        tuple(hand.joint_names),
+        {"version": "random"},
+    )
 
 
 def _text(index: int) -> str:

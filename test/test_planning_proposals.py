@@ -1,0 +1,92 @@
+"""Proposals: what refinement writes into grasps, and the order in which the target hand's grasps are tried."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from held_grasps import held_grasps
+
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands.model import HandModel
+from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.object_grasps import AS_DRAWN
+from maskdex_core.planning.proposals import propose, refine_grasps
+from maskdex_core.refine.ranking import merit
+
+
+@pytest.fixture(scope="module")
+def hand() -> HandModel:
+    return HandModel.load("shadow")
+
+
+@pytest.fixture(scope="module")
+def geometry() -> ObjectGeometry:
+    target = held_grasps()["carton"].target
+    points = torch.tensor(target.sample_surface(500)[0], dtype=torch.float32)
+    return ObjectGeometry(np.zeros(3), points, target.sdf, 0.0)
+
+
+@pytest.fixture(scope="module")
+def grasps(hand) -> GraspBatch:
+    """The same grasp four times, told apart by its confidence."""
+    pose = held_grasps()["carton"].pose
+    rows = [0] * 4
+    numbers = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    return GraspBatch(
+        hand.joint_names, pose.joints[rows], pose.rotation[rows], pose.translation[rows], confidence=numbers
+    )
+
+
+def test_refinement_writes_chance_agreement_and_score(hand, grasps, geometry):
+    judged = refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=torch.ones(500))
+    assert ((judged.chance > 0.0) & (judged.chance < 1.0)).all()
+    assert judged.agreement.tolist() == pytest.approx([1.0] * 4)
+    assert torch.allclose(judged.score, judged.chance.log(), atol=1e-4)  # full agreement costs nothing
+    low = torch.where(geometry.points[:, 2] < geometry.points[:, 2].quantile(0.1), 1.0, 0.0)
+    part = refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=low)
+    assert (part.agreement < 0.5).all() and (part.score < judged.score).all()
+    assert torch.equal(part.chance, judged.chance)  # holding knows nothing of the text
+    assert torch.allclose(part.score, merit(part.chance.logit(), part.agreement), atol=1e-4)
+
+
+def test_without_a_map_an_old_agreement_does_not_stay(hand, grasps, geometry):
+    judged = refine_grasps(hand, grasps.replace(agreement=torch.full((4,), 0.3)), geometry, AS_DRAWN)
+    assert judged.agreement is None
+    assert torch.allclose(judged.score.exp(), judged.chance, atol=1e-5)
+
+
+def _order(hand, grasps, geometry, agreement: list[float] | None) -> list[float]:
+    """Return the confidences, by which rows are told apart, in the order of the proposals."""
+    known = None if agreement is None else torch.tensor(agreement)
+    made = propose(hand, hand, grasps.replace(agreement=known), geometry, 0.08)
+    for row, agreed in enumerate(made.grasps.agreement if known is not None else ()):
+        assert agreed == known[(grasps.confidence == made.grasps.confidence[row]).nonzero().item()]
+    return [round(value, 1) for value in made.grasps.confidence.tolist()]
+
+
+def _raised(grasps: GraspBatch, heights: list[float]) -> GraspBatch:
+    """Return the grasps with palms raised by some heights (m): half a metre up a hand holds nothing."""
+    up = torch.tensor([[0.0, 0.0, height] for height in heights])
+    return grasps.replace(palm_translation=grasps.palm_translation + up)
+
+
+def test_agreement_decides_between_equal_costs(hand, grasps, geometry):
+    assert _order(hand, grasps, geometry, [0.3, 0.05, 0.4, 0.1]) == [0.3, 0.1, 0.4, 0.2]
+
+
+def test_without_agreement_cost_alone_decides(hand, grasps, geometry):
+    raised = _raised(grasps, [0.5, 0.0, 0.002, 0.004])
+    assert (propose(hand, hand, raised, geometry, 0.08).cost.diff() >= 0.0).all()
+    order = _order(hand, raised, geometry, None)
+    assert order == _order(hand, raised, geometry, [0.1] * 4)
+    assert order[-1] == 0.1
+
+
+def test_a_hold_comes_before_agreement_and_the_cost_says_nothing_of_the_text(hand, grasps, geometry):
+    raised = _raised(grasps, [0.0, 0.5, 0.0, 0.5])
+    agreement = [0.1, 0.9, 0.01, 0.3]
+    assert _order(hand, raised, geometry, agreement) == [0.1, 0.3, 0.2, 0.4]
+    first = propose(hand, hand, raised, geometry, 0.08)
+    second = propose(hand, hand, raised.replace(agreement=torch.tensor(agreement)), geometry, 0.08)
+    assert torch.equal(first.cost.sort().values, second.cost.sort().values)

@@ -1,0 +1,107 @@
+"""How grasps are ranked: where they touch against where the text wants the hand, beside the chance that they hold."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from held_grasps import held_grasps
+
+from maskdex_core.hands.model import HandModel
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.ranking import ENOUGH, LEAST_AGREEMENT, TOUCHING, merit, missed, touch_agreement
+
+
+@pytest.fixture(scope="module")
+def scene() -> HandOnObject:
+    return HandOnObject(HandModel.load("shadow"), held_grasps()["carton"].target.sdf, 0.0)
+
+
+@pytest.fixture(scope="module")
+def pose() -> HandPose:
+    return held_grasps()["carton"].pose
+
+
+@pytest.fixture(scope="module")
+def clumps(scene, pose) -> tuple[torch.Tensor, torch.Tensor]:
+    """A clump of points about the first contact that touches and one about another: points, which are of the first."""
+    contacts = scene.contacts(pose)
+    touching = contacts.point[0, contacts.gap[0] < TOUCHING]
+    assert len(touching) >= 2
+    far = touching[(touching - touching[0]).norm(dim=-1).argmax()]
+    spread = 0.002 * torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+    return torch.cat((touching[0] + spread, far + spread)), torch.arange(60) < 30
+
+
+def _share_at_first(scene: HandOnObject, pose: HandPose, points: torch.Tensor) -> float:
+    """Return the share of touching contacts that lie nearer to the first clump, contact by contact."""
+    contacts = scene.contacts(pose)
+    sides = []
+    for gap, point in zip(contacts.gap[0], contacts.point[0], strict=True):
+        if gap < TOUCHING:
+            sides.append(int((points - point).norm(dim=-1).argmin()) < 30)
+    return sum(sides) / len(sides)
+
+
+def test_agreement_is_the_share_of_contacts_on_the_wanted_clump(scene, pose, clumps):
+    points, first = clumps
+    share = _share_at_first(scene, pose, points)
+    assert 0.0 < share < 1.0
+    assert touch_agreement(scene, pose, points, first.float()).item() == pytest.approx(share, abs=1e-6)
+    assert touch_agreement(scene, pose, points, (~first).float()).item() == pytest.approx(1.0 - share, abs=1e-6)
+
+
+def test_agreement_compares_with_the_best_place_of_the_map(scene, pose, clumps):
+    """A timid map and a bold one that want the same place say the same; a flat one agrees with every contact."""
+    points, first = clumps
+    share = _share_at_first(scene, pose, points)
+    timid = torch.where(first, 0.3, 0.03)
+    assert touch_agreement(scene, pose, points, timid).item() == pytest.approx(share + 0.1 * (1.0 - share), abs=1e-5)
+    assert touch_agreement(scene, pose, points, torch.full((60,), 0.2)).item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_one_loud_point_does_not_make_all_others_wrong(scene, pose, clumps):
+    points, _ = clumps
+    chance = torch.full((60,), 0.2)
+    chance[0] = 1.0
+    assert touch_agreement(scene, pose, points, chance).item() > 0.9
+
+
+def test_a_hand_that_touches_nothing_agrees_with_nothing(scene, pose, clumps):
+    points, _ = clumps
+    away = HandPose(pose.joints, pose.rotation, pose.translation + torch.tensor([0.0, 0.0, 0.5]))
+    both = HandPose(*(torch.cat(values) for values in zip(_fields(pose), _fields(away), strict=True)))
+    agreement = touch_agreement(scene, both, points, torch.ones(60))
+    assert agreement.tolist() == pytest.approx([1.0, 0.0])
+
+
+def _fields(pose: HandPose) -> tuple[torch.Tensor, ...]:
+    return pose.joints, pose.rotation, pose.translation
+
+
+def test_an_empty_map_is_no_division_by_zero(scene, pose, clumps):
+    assert touch_agreement(scene, pose, clumps[0], torch.zeros(60)).item() == 0.0
+
+
+def test_merit_is_the_log_of_both_chances():
+    odds, agreement = torch.tensor([0.0, 2.0, 0.0]), torch.tensor([0.5 * ENOUGH, ENOUGH, 1.0])
+    expected = [math.log(0.25), -math.log1p(math.exp(-2.0)), math.log(0.5)]
+    assert merit(odds, agreement).tolist() == pytest.approx(expected, abs=1e-6)
+    assert torch.allclose(merit(odds, None).exp(), odds.sigmoid())
+
+
+def test_without_a_map_the_order_is_that_of_the_odds():
+    odds = torch.randn(20, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(merit(odds, None).argsort(), odds.argsort())
+
+
+def test_a_good_hold_on_the_wrong_part_loses_but_not_to_a_hopeless_one_on_the_right_part():
+    wrong, right, hopeless = merit(torch.tensor([0.95, 0.6, 0.02]).logit(), torch.tensor([0.1, 1.0, 1.0]))
+    assert right > wrong > hopeless
+
+
+def test_a_complete_miss_costs_a_bounded_amount_and_enough_costs_nothing():
+    costs = missed(torch.tensor([0.0, 0.5 * ENOUGH, ENOUGH, 1.0])).tolist()
+    assert costs == pytest.approx([-math.log(LEAST_AGREEMENT), math.log(2.0), 0.0, 0.0])
