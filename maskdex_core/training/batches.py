@@ -177,7 +177,7 @@ class BatchMaker:
 
 
 def _family_shares(data: GraspDataset, balance: float) -> Tensor:
-    """Return how often each grasp is drawn (G,), up to a factor: its family's number of grasps to the power -balance."""
+    """Return how often each grasp is drawn (G,), up to a factor: (grasps of its family) ** -balance."""
     _, family = np.unique(
         [data.objects[name].facts.get("family", name) for name in data.object_names], return_inverse=True
     )
