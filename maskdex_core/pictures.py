@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TABLE, SCENE, OBJECT, HAND, ARM, CANDIDATE = "#d9cbb8", "#a89f94", "#e07b1a", "#1f5fbf", "#3a3f47", "#2a9d4a"
+TOUCH = ("#fbe3c8", OBJECT, "#7d1a05")  # object points, from where the text does not want the hand to where it does
 LIGHT = np.array([-0.36, -0.48, 0.8])  # unit vector towards the light
 OVERVIEW, CLOSE_UP = (24.0, -55.0), (18.0, -125.0)  # elevation, azimuth [deg]
 
@@ -25,6 +26,7 @@ class PlanView:
         arm_points: (L, 3) joint positions from base to flange, or None.
         candidate_positions: (C, 3) palms of the other candidates, or None.
         palm_path: (T, 3) way of the palm, or None.
+        object_touch: (M,) chance of each object point to lie where the text wants the hand, or None.
     """
 
     scene_points: NDArray[np.floating]
@@ -35,6 +37,7 @@ class PlanView:
     arm_points: NDArray[np.floating] | None = None
     candidate_positions: NDArray[np.floating] | None = None
     palm_path: NDArray[np.floating] | None = None
+    object_touch: NDArray[np.floating] | None = None
 
 
 def plan_picture(path: str | Path, view: PlanView, title: str = "", note: str = "") -> None:
@@ -82,7 +85,10 @@ def _draw_close_up(axes: Any, view: PlanView) -> None:
     corners = _bounds(np.concatenate(parts), margin=0.02)
     _draw_table(axes, view.table_height, corners)
     _draw_scene(axes, view, corners, 4000)
-    _scatter(axes, view.object_points, OBJECT, 5, "object", 4000)
+    if view.object_touch is None:
+        _scatter(axes, view.object_points, OBJECT, 5, "object", 4000)
+    else:
+        _draw_touch(axes, view.object_points, view.object_touch)
     _draw_hand(axes, view, 5, alpha=0.6)
     if view.candidate_positions is not None:
         inside = _inside(np.asarray(view.candidate_positions, dtype=np.float64).reshape(-1, 3), corners)
@@ -90,6 +96,18 @@ def _draw_close_up(axes: Any, view: PlanView) -> None:
             label = f"other palms ({len(inside)})"
             axes.scatter(*inside.T, s=45, marker="x", color=CANDIDATE, label=label, depthshade=False, zorder=9)
     _frame(axes, corners, _from_free_side(view), "hand on object")
+
+
+def _draw_touch(axes: Any, points: NDArray[np.floating], chance: NDArray[np.floating]) -> None:
+    """Draw the object darker where the text wants the hand; what is wanted most lies in front."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    rows = np.argsort(chance)
+    style: dict[str, Any] = {"s": 5, "depthshade": False, "linewidths": 0, "vmin": 0.0, "vmax": float(chance.max())}
+    colors = LinearSegmentedColormap.from_list("touch", TOUCH)
+    drawn = axes.scatter(*np.asarray(points)[rows].T, c=np.asarray(chance)[rows], cmap=colors, zorder=4, **style)
+    label = "object: chance that the text wants the hand here"
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.5, pad=0.1, label=label)
 
 
 def _draw_hand(axes: Any, view: PlanView, size: float, alpha: float) -> None:

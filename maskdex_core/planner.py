@@ -182,7 +182,7 @@ class Planner:
                 touch = self._model.touch_map(geometry.points, embedding)
             with run.stage("refine"):
                 grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine, touch=touch)
-            return self._finish(run, request, scene, geometry, grasps)
+            return self._finish(run, request, scene, geometry, grasps, touch)
 
         plan = draw()
         for _ in range(REDRAWS):  # other samples are cheaper than another request, or a dropped object
@@ -222,7 +222,7 @@ class Planner:
                 self._shadow, grasps, plan.geometry, self.config.refine, movable, "palm" not in parts, touch
             )
         edit = Edit(_pose_of(plan.candidates[plan.chosen], plan.geometry), tuple(parts))
-        return self._finish(run, request, plan.scene, plan.geometry, grasps, edit)
+        return self._finish(run, request, plan.scene, plan.geometry, grasps, touch, edit)
 
     def verdict(self, plan: Plan, state: RobotState) -> Verdict:
         """Judge a plan's trajectory again, from where the robot stands now."""
@@ -243,7 +243,7 @@ class Planner:
 
     def _finish(
         self, run: _Run, request: _Request, scene: Scene, geometry: ObjectGeometry, grasps: GraspBatch,
-        edit: Edit | None = None,
+        touch: torch.Tensor | None, edit: Edit | None = None,
     ) -> Plan:  # fmt: skip
         with run.stage("retarget"):
             made = propose(self._shadow, self._target, grasps, geometry, self.config.approach, edit)
@@ -267,7 +267,7 @@ class Planner:
             target_hand_points={name: skin[parts == i] for i, name in enumerate(self._target.part_names)},
             target_hand_triangles=self._robot.hand_triangles(best.joints, best.palm_pose),
             arm_points=arm_points, candidate_bones=self._robot.hand_bones(candidates),
-            timings_ms=run.timings, model=self._model_facts(),
+            timings_ms=run.timings, model=self._model_facts(), touch=None if touch is None else touch.numpy(),
         )  # fmt: skip
 
     def _first_safe(

@@ -61,6 +61,30 @@ def test_text_and_object_change_what_the_network_expects(model, points, text):
     assert (base.token_confidence - other_object.token_confidence).abs().max() > 1e-5
 
 
+def test_an_edit_forgets_how_the_grasp_was_judged(model, points, text):
+    judged = {name: torch.rand(2) for name in ("chance", "agreement", "score")}
+    grasps = model.sample(points, text, n=2, generator=_seed(0)).replace(**judged)
+    edited = model.edit(grasps, ["ring"], points, text, generator=_seed(1))
+    assert edited.chance is None and edited.agreement is None and edited.score is None
+
+
+@pytest.mark.parametrize("how", ["in place", "state"])
+@pytest.mark.parametrize("name", ["code_out.second", "head_weight"])
+def test_weights_that_change_after_sampling_change_the_samples(points, text, name, how):
+    """What stands for the codes is kept between calls: it must not outlive the weights it was made of."""
+    model = tiny_model(tokenizer=PALM_FRAME, view_points=8, tie_codes=True).eval()
+    first, again = (model.sample(points, text, n=4, generator=_seed(0)) for _ in range(2))
+    assert torch.equal(first.token_confidence, again.token_confidence)
+    transformer = model.network.transformer
+    with torch.no_grad():
+        if how == "in place":
+            transformer.get_parameter(name).mul_(2.0)
+        else:
+            transformer.load_state_dict({**transformer.state_dict(), name: 2.0 * transformer.get_parameter(name)})
+    changed = model.sample(points, text, n=4, generator=_seed(0))
+    assert (changed.token_confidence - first.token_confidence).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("parts", [["ring"], ["thumb", "index"], ["palm"], ["palm", "little"]])
 def test_an_edit_moves_nothing_it_was_not_asked_for(model, points, text, parts):
     grasps = model.sample(points, text, n=16, generator=_seed(0))

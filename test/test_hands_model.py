@@ -258,3 +258,26 @@ def test_missing_urdf_is_named(tmp_path):
     (tmp_path / "hand.urdf").unlink()
     with pytest.raises(HandError, match=r"hand\.urdf: URDF cannot be read"):
         HandModel.load(path)
+
+
+@pytest.mark.parametrize("name", known_hands())
+def test_links_are_where_pytorch_kinematics_puts_them(name):
+    import pytorch_kinematics
+
+    hand = HandModel.load(name)
+    chain = pytorch_kinematics.build_chain_from_urdf(hand.urdf.text.encode())
+    assert tuple(chain.get_joint_parameter_names()) == hand.all_joint_names
+    joints = _random_joints(hand, 7)
+    ours, theirs = hand.link_transforms(joints), chain.forward_kinematics(hand.expand_mimic(joints))
+    for index, link in enumerate(hand.link_names):
+        assert (ours[:, index] - theirs[link].get_matrix()).abs().max() < 2e-6, link
+
+
+def test_kinematics_keep_the_type_of_the_angles_and_their_slopes():
+    hand = HandModel.load("freedom_v2")
+    joints = _random_joints(hand, 2)
+    once = hand.link_transforms(joints)
+    assert hand.link_transforms(joints.double()).dtype == torch.float64
+    assert torch.equal(hand.link_transforms(joints), once)
+    moving = joints.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda q: hand.link_transforms(q)[:, -3:], moving)

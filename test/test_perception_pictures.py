@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskdex_core.pictures import HAND, OBJECT, PlanView, plan_picture
+from maskdex_core.pictures import HAND, OBJECT, TOUCH, PlanView, plan_picture
 
 
 def view(**changes: object) -> PlanView:
@@ -52,3 +52,26 @@ def test_import_needs_neither_matplotlib_nor_open3d(module: str):
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def height_of_color(path: Path, color: str) -> float:
+    """Return the mean height, 0 at the bottom and 1 at the top, of a colour's pixels left of the colour bar."""
+    from matplotlib.image import imread
+
+    wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    image = imread(path)[..., :3]
+    rows = np.nonzero(np.abs(image - wanted).max(axis=-1)[:, : int(0.93 * image.shape[1])] < 0.1)[0]
+    assert len(rows) > 100
+    return 1.0 - rows.mean() / len(image)
+
+
+def test_the_object_is_darker_where_the_text_wants_the_hand(tmp_path: Path):
+    bare = {"hand_points": None, "arm_points": None, "candidate_positions": None, "scene_points": np.empty((0, 3))}
+    points = view().object_points
+    upper = points[:, 2] > 0.05
+    plan_picture(tmp_path / "plain.png", view(**bare))
+    plan_picture(tmp_path / "upper.png", view(**bare, object_touch=0.3 * upper))
+    plan_picture(tmp_path / "lower.png", view(**bare, object_touch=0.3 * ~upper))
+    assert share_of_color(tmp_path / "plain.png", TOUCH[-1]) < 1e-4
+    heights = [height_of_color(tmp_path / name, TOUCH[-1]) for name in ("lower.png", "upper.png")]
+    assert heights[1] > heights[0] + 0.1

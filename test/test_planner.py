@@ -26,6 +26,7 @@ from maskdex_core.motion.types import RobotState
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.files import load_cloud
 from maskdex_core.planner import PlannerConfig
+from maskdex_core.planning.saved import SavedPlan
 from maskdex_core.resources import resource_path
 
 TEXT = "pick up the mug by its handle"
@@ -123,6 +124,19 @@ def test_save_leaves_five_files(plan, tmp_path):
     again = load_cloud(tmp_path / "out" / "object.ply")  # camera frame
     in_base = again.points @ plan.scene.base_from_camera[:3, :3].T + plan.scene.base_from_camera[:3, 3]
     assert np.allclose(in_base, plan.object_points, atol=1e-4)
+
+
+def test_a_plan_carries_where_the_text_wants_the_hand(planner, plan, tmp_path):
+    """As the model tells; a checkpoint without a map tells nothing."""
+    told = planner._model.touch_map(plan.geometry.points, TEXT)
+    assert (plan.touch is None) == (told is None) == (plan.grasps.agreement is None)
+    if told is not None:
+        assert np.array_equal(plan.touch, told.numpy()) and plan.touch.shape == (len(plan.object_points),)
+    chance = np.linspace(0.0, 1.0, len(plan.object_points), dtype=np.float32)
+    for name, known in (("told", chance), ("untold", None)):
+        replace(plan, touch=known).save(tmp_path / name)
+        saved = SavedPlan.load(tmp_path / name).touch
+        assert saved is None if known is None else np.array_equal(saved, chance)
 
 
 def _without_timings(plan):

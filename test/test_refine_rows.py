@@ -25,7 +25,9 @@ def test_rows_equal_finite_differences(name):
     def place(at):
         return at.to_object(hand.place(hand.link_transforms(at.joints), link, local))
 
-    rows = HandMotion(hand, pose, hand.link_transforms(joints)).along(link, place(pose), direction)
+    rows = HandMotion(hand, pose, hand.link_transforms(joints, pose.object_from_palm)).along(
+        link, place(pose), direction
+    )
     assert rows.shape == (3, len(link), count + 6)
     step = 2e-3
     for column in range(count + 6):

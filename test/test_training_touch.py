@@ -25,7 +25,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def data() -> GraspDataset:
-    """Ellipsoids whose upper half is "top" and lower half "base"; grasps touch as `CONTACTS` say, in turn as their texts."""
+    """Ellipsoids of an upper half "top" and a lower half "base"; grasps touch as `CONTACTS` say, as do their texts."""
     made = random_dataset(shadow(), 16, points=300, objects=3)
     objects = {
         name: dataclasses.replace(
@@ -127,16 +127,14 @@ def test_the_map_is_trained_by_touch_alone_and_the_rest_by_the_codes(data):
 def test_the_touch_loss_falls_with_training(data):
     """Each text has its own way to touch here: the map learns it from the stage's own batches."""
     stage = _stage(data, touch_width=32)
-    optimizer = torch.optim.Adam(stage.module.touch.parameters(), 3e-3)
-    draws, reports = _seed(0), []
+    optimizer, draws = torch.optim.Adam(stage.module.touch.parameters(), 3e-3), _seed(0)
+    with torch.no_grad():
+        before = stage.evaluate()["touch"]
     for _ in range(40):
         rows = stage.batches.draw(draws, 8)
-        loss = stage._touch_loss(stage._touch(rows, stage.texts.draw(rows.row, draws)), rows)
         optimizer.zero_grad()
-        loss.backward()
+        stage._touch_loss(stage._touch(rows, stage.texts.draw(rows.row, draws)), rows).backward()
         optimizer.step()
-        reports.append(loss.item())
-    assert reports[0] > 0.65  # ln 2 of a coin
-    assert sum(reports[-5:]) / 5 < 0.8 * reports[0]
     with torch.no_grad():
-        assert stage.evaluate()["touch"] < 0.8 * reports[0]
+        after = stage.evaluate()["touch"]
+    assert after < 0.85 * before

@@ -20,7 +20,17 @@ from maskdex_core.errors import HandError, UsageError
 from maskdex_core.planning.saved import SavedPlan
 from maskdex_core.resources import resource_path
 from maskdex_core.viewer.browser import PlanBrowser, summary
-from maskdex_core.viewer.palette import BOLDEST, FAINTEST, HAND, OBJECT, kind_of, opacity
+from maskdex_core.viewer.palette import (
+    BOLDEST,
+    FAINTEST,
+    HAND,
+    OBJECT,
+    UNWANTED,
+    WANTED,
+    kind_of,
+    opacity,
+    touch_colors,
+)
 from maskdex_core.viewer.robot_meshes import RobotMeshes
 from maskdex_core.viewer.timeline import Timeline
 
@@ -70,6 +80,8 @@ def test_ghosts_are_the_bolder_the_more_confident() -> None:
         (lambda folder: write_plan(folder, cloud=np.full((5, 3), np.nan, np.float32)), "cloud is float32"),
         (lambda folder: write_plan(folder, cloud=np.zeros((5, 2), np.float32)), r"expected finite numbers of shape"),
         (lambda folder: write_plan(folder, joints=np.zeros((2, 7))), "not of one plan"),
+        (lambda folder: write_plan(folder, touch=np.full(800, np.nan)), "touch is float64"),
+        (lambda folder: write_plan(folder, touch=np.ones(5)), "touch has 5 values for 800 object points"),
         (lambda folder: np.savez(folder / "scene.npz", cloud=np.array([{}])), "cannot be read"),
     ],
 )
@@ -151,6 +163,24 @@ def test_the_server_listens_on_loopback_and_moves_the_links(tmp_path: Path) -> N
         before = np.array(find(last).position)
         browser._slider.value = 1.0  # as a person does, or `play`
         assert np.linalg.norm(np.array(find(last).position) - before) > 1e-3
+
+
+def test_the_object_has_the_colours_of_where_the_text_wants_the_hand(tmp_path: Path) -> None:
+    chance = np.linspace(0.0, 0.6, 800).astype(np.float32)
+    plan = SavedPlan.load(write_plan(tmp_path / "told", touch=chance))
+    np.testing.assert_array_equal(plan.touch, chance)
+    colors = touch_colors(chance)
+    assert colors.shape == (800, 3)
+    ends = np.round(255 * np.array([UNWANTED, WANTED]))  # the likeliest point has the full colour, at any chance
+    np.testing.assert_array_equal(colors[[0, -1]], ends)
+    with browser_of(tmp_path / "told") as browser:
+        shown = browser.server.scene.get_handle_by_name("/object")
+        np.testing.assert_array_equal(np.asarray(shown.colors), colors)
+    plain = SavedPlan.load(write_plan(tmp_path / "plain"))
+    assert plain.touch is None
+    with browser_of(tmp_path / "plain") as browser:
+        shown = np.asarray(browser.server.scene.get_handle_by_name("/object").colors)
+        assert (shown == np.round(255 * np.array(OBJECT))).all()
 
 
 def test_a_rejected_plan_is_shown_with_its_chosen_candidate(tmp_path: Path) -> None:

@@ -23,15 +23,10 @@ def point_jacobian(hand: HandModel, joints: Tensor, link: Tensor, points: Tensor
     Returns:
         (B, C, 3, J) in m/rad, mimic joints folded into their drivers.
     """
-    transforms = hand.link_transforms(joints)
-    link = link.expand(points.shape[:2])
-    columns = []
-    for name in hand.all_joint_names:
-        joint = hand.urdf.joints[name]
-        frame = transforms[:, hand.link_index(joint.child)]  # (B, 4, 4)
-        axis = frame[:, :3, :3] @ torch.as_tensor(joint.axis, dtype=joints.dtype, device=joints.device)
-        arm = points - frame[:, None, :3, 3]
-        moves = hand.link_descends_from(joint.child)[link]  # (B, C)
-        columns.append(torch.cross(axis[:, None].expand_as(arm), arm, dim=-1) * moves[..., None])
-    full = torch.stack(columns, -1)  # (B, C, 3, A)
-    return full @ hand.mimic_matrix.to(full)
+    child, axes = (constant.to(joints.device) for constant in hand.joint_axes)
+    frames = hand.link_transforms(joints)[:, child]  # (B, A, 4, 4)
+    axis = (frames[..., :3, :3] @ axes.to(joints)[None, :, :, None]).squeeze(-1)  # (B, A, 3)
+    arm = points[:, :, None] - frames[:, None, :, :3, 3]  # (B, C, A, 3)
+    moves = hand.link_moved_by.to(joints)[link.expand(points.shape[:2])]  # (B, C, A)
+    full = torch.linalg.cross(axis[:, None].expand_as(arm), arm) * moves[..., None]
+    return full.transpose(2, 3) @ hand.mimic_matrix.to(full)

@@ -75,9 +75,12 @@ class HandModel:
         """Return all movable joints (B, A) rad, in `all_joint_names` order, from the driven (B, J)."""
         return joints @ self._mimic.to(joints).T + self._offset.to(joints)
 
-    def link_transforms(self, joints: Tensor) -> Tensor:
-        """Return palm_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad."""
-        return self._tree.link_transforms(self.expand_mimic(joints))
+    def link_transforms(self, joints: Tensor, base: Tensor | None = None) -> Tensor:
+        """Return base_from_link (B, L, 4, 4) for driven joint angles (B, J) in rad and base_from_palm (B, 4, 4).
+
+        Without a base the links are where they are in the palm frame.
+        """
+        return self._tree.link_transforms(self.expand_mimic(joints), base)
 
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""

@@ -84,7 +84,10 @@ class BidirectionalTransformer(nn.Module):
             return self._made_tables()
         own = (self.token_embedding, self.head_weight, self.code_vectors, *self.code_in.parameters(),
                *self.code_out.parameters())  # fmt: skip
-        state = (torch.is_autocast_enabled("cpu"), *((value.data_ptr(), value._version) for value in own))
+        state = (
+            torch.is_autocast_enabled(self.token_embedding.device.type),
+            *((value.data_ptr(), value._version) for value in own),
+        )
         if self._tables is None or self._tables[0] != state:
             self._tables = (state, self._made_tables())
         return self._tables[1]

@@ -16,6 +16,7 @@ def draw_plan(plan: Plan, path: Path) -> None:
     view = PlanView(
         scene_points=np.asarray(plan.scene.scene_points),
         object_points=plan.object_points,
+        object_touch=plan.touch,
         table_height=plan.scene.table_height,
         hand_points=np.concatenate(list(plan.target_hand_points.values())),
         hand_triangles=plan.target_hand_triangles,

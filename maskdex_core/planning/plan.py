@@ -56,6 +56,8 @@ class Plan:
         arm_points: (L, 3) m link origins at the grasp, or None.
         candidate_bones: (C, S, 2, 3) m, the target hand as lines for every candidate.
         timings_ms: stage → ms. model: {name, data, commit}.
+        touch: (M,) chance of each of `object_points` to lie on a part that the text wants touched; None when the
+            model cannot tell.
     """
 
     status: str
@@ -78,6 +80,7 @@ class Plan:
     candidate_bones: np.ndarray
     timings_ms: Mapping[str, float]
     model: Mapping[str, Any] = field(default_factory=dict)
+    touch: np.ndarray | None = None
 
     @property
     def ok(self) -> bool:

@@ -22,6 +22,7 @@ SHAPES = {
     "cloud": (None, 3), "object_points": (None, 3), "table_height": (), "palm_poses": (None, 4, 4),
     "joints": (None, None), "approaches": (None, 3), "arm_start": (None,), "hand_start": (None,),
 }  # fmt: skip
+TOLD = {"touch": (None,)}  # there when the plan's model can tell
 LARGEST = 64 * 2**20  # bytes of one file in a plan folder
 
 
@@ -36,6 +37,7 @@ class SavedPlan:
         palm_poses: (C, 4, 4) base_from_palm of the candidates. joints: (C, J) of the target hand.
         approaches: (C, 3) unit directions toward the grasp.
         arm_start, hand_start: where the robot stood.
+        touch: (M,) float32 chance of each object point to lie where the text wants the hand, or None.
     """
 
     report: dict[str, Any]
@@ -47,6 +49,7 @@ class SavedPlan:
     approaches: NDArray[np.float64]
     arm_start: NDArray[np.float64]
     hand_start: NDArray[np.float64]
+    touch: NDArray[np.float32] | None = None
 
     @staticmethod
     def load(folder: Path) -> SavedPlan:
@@ -59,10 +62,11 @@ class SavedPlan:
         _check_size(path)
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in SHAPES}
+                shapes = SHAPES | {name: shape for name, shape in TOLD.items() if name in file}
+                arrays = {name: file[name] for name in shapes}
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path} cannot be read ({error}); expected what `maskdex plan --out` leaves") from error
-        for name, shape in SHAPES.items():
+        for name, shape in shapes.items():
             _check_array(path, name, arrays[name], shape)
         _check_counts(path, report, arrays)
         arrays["table_height"] = float(arrays["table_height"])
@@ -72,6 +76,7 @@ class SavedPlan:
 def save_scene(plan: Plan, folder: Path) -> None:
     """Write scene.npz; the same plan gives the same bytes."""
     points = plan.scene.points
+    told: dict[str, Any] = {} if plan.touch is None else {"touch": plan.touch.astype(np.float32)}
     rows = np.linspace(0, len(points) - 1, min(len(points), SHOWN_POINTS)).astype(int)
     candidates = plan.candidates
     np.savez_compressed(
@@ -84,6 +89,7 @@ def save_scene(plan: Plan, folder: Path) -> None:
         approaches=np.stack([candidate.approach for candidate in candidates]),
         arm_start=plan.start.arm_positions,
         hand_start=plan.start.hand_positions,
+        **told,
     )
 
 
@@ -120,3 +126,6 @@ def _check_counts(path: Path, report: dict[str, Any], arrays: dict[str, Any]) ->
         raise UsageError(
             f"{path}: {sorted(counts)} candidates beside those of the report; the files are not of one plan"
         )
+    touch, points = arrays.get("touch"), len(arrays["object_points"])
+    if touch is not None and len(touch) != points:
+        raise UsageError(f"{path}: touch has {len(touch)} values for {points} object points")

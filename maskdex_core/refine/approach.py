@@ -1,4 +1,7 @@
-"""From where a hand comes: the straight way back from the grasp that clears the object best."""
+"""From where a hand comes: the straight way back from the grasp that clears the object best.
+
+Index legend: B batch, D directions, T steps of the way, S spheres.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,18 @@ def approach_direction(scene: HandOnObject, open_hand: HandPose, distance: float
     fingers = F.normalize(torch.tensor(hand.spec.fingers, dtype=torch.float32), dim=0)
     local = torch.stack([fingers, palmar, F.normalize(fingers + palmar, dim=0)])  # (D, 3)
     down = torch.tensor([0.0, 0.0, -1.0]).expand(len(open_hand), 1, 3)
-    options = torch.cat([torch.einsum("bij,dj->bdi", open_hand.rotation, local), down], 1)
-    costs = torch.stack([_way_cost(scene, open_hand, options[:, i], distance) for i in range(options.shape[1])], 1)
+    with torch.no_grad():
+        options = torch.cat([torch.einsum("bij,dj->bdi", open_hand.rotation, local), down], 1)  # (B, D, 3)
+        costs = _way_costs(scene, open_hand, options, distance)
     best = costs.argmin(1)
     rows = torch.arange(len(open_hand))
     return options[rows, best], costs[rows, best]
 
 
-def _way_cost(scene: HandOnObject, open_hand: HandPose, direction: Tensor, distance: float) -> Tensor:
-    cost = torch.zeros(len(open_hand))
-    with torch.no_grad():
-        # The last centimetre may touch: that is where fingers close in.
-        for step in torch.linspace(0.01, distance, STEPS):
-            moved = HandPose(open_hand.joints, open_hand.rotation, open_hand.translation - step * direction)
-            cost = cost + scene.crowding(moved)
-    return cost
+def _way_costs(scene: HandOnObject, open_hand: HandPose, directions: Tensor, distance: float) -> Tensor:
+    """Return the crowding (B, D) summed over the way along each of the directions (B, D, 3)."""
+    # The last centimetre may touch: that is where fingers close in.
+    steps = torch.linspace(0.01, distance, STEPS)
+    back = directions[:, :, None] * steps[:, None]  # (B, D, T, 3)
+    centers = scene.centers(open_hand)[:, None, None] - back[:, :, :, None]  # (B, D, T, S, 3)
+    return scene.crowding_at(centers.flatten(0, 2)).view(back.shape[:3]).sum(-1)

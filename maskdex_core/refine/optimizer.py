@@ -138,28 +138,50 @@ def descend(
     Returns:
         The poses and their energy (B,).
     """
-    pose, now = start, residuals(start)
+    pose, now = start, Quadratic.of(residuals(start))
     damping = torch.full((len(start),), config.damping)
+    joints = start.joints.shape[1]
+    largest = torch.tensor([config.largest_bend] * joints + [config.largest_turn] * 3 + [config.largest_shift] * 3)
+    weight = torch.diag(residuals.prior_weight.square())
     for _ in range(config.steps):
-        movable = free * _not_at_limits(hand, pose, now)
-        trial = apply_step(hand, pose, _step(now, damping, residuals.prior_weight, movable, config))
+        movable = free * _not_at_limits(hand, pose, now.gradient)
+        trial = apply_step(hand, pose, _step(now, damping[:, None, None] * weight, movable, largest))
         if bound is not None:
             trial = bound(trial)
-        then = residuals(trial)
+        then = Quadratic.of(residuals(trial))
         # A finger must not jump through a thin wall: steps that make things worse are undone.
-        better = then.values.square().sum(-1) < now.values.square().sum(-1)
-        pose = trial.where(better, pose)
-        now = Residuals(
-            torch.where(better[:, None], then.values, now.values),
-            torch.where(better[:, None, None], then.rows, now.rows),
-        )
+        better = then.energy < now.energy
+        pose, now = trial.where(better, pose), then.where(better, now)
         damping = torch.where(better, damping / 3, damping * 4).clamp(0.01, 1e4)
-    return pose, now.values.square().sum(-1)
+    return pose, now.energy
 
 
-def _not_at_limits(hand: HandModel, pose: HandPose, now: Residuals) -> Tensor:
+@dataclass(frozen=True)
+class Quadratic:
+    """The sum of squares near a pose: energy (B,), half its gradient (B, D), half its curvature (B, D, D)."""
+
+    energy: Tensor
+    gradient: Tensor
+    curvature: Tensor
+
+    @staticmethod
+    def of(residuals: Residuals) -> Quadratic:
+        """Return Gauss and Newton's: the residuals' own curvature is left out."""
+        values, slopes = residuals.values, residuals.rows.transpose(1, 2)
+        gradient = (slopes @ values[..., None]).squeeze(-1)
+        return Quadratic(values.square().sum(-1), gradient, slopes @ residuals.rows)
+
+    def where(self, condition: Tensor, other: Quadratic) -> Quadratic:
+        """Return this where `condition` (B,) holds, the other elsewhere."""
+        return Quadratic(
+            torch.where(condition, self.energy, other.energy),
+            torch.where(condition[:, None], self.gradient, other.gradient),
+            torch.where(condition[:, None, None], self.curvature, other.curvature),
+        )
+
+
+def _not_at_limits(hand: HandModel, pose: HandPose, gradient: Tensor) -> Tensor:
     """Return (B, D) float: 0 for joints that stand at a limit which the gradient pushes them against."""
-    gradient = (now.rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)
     count = pose.joints.shape[1]
     downhill = gradient[:, :count]
     stuck = ((pose.joints <= hand.lower + AT_LIMIT) & (downhill > 0)) | (
@@ -170,12 +192,9 @@ def _not_at_limits(hand: HandModel, pose: HandPose, now: Residuals) -> Tensor:
     return movable
 
 
-def _step(now: Residuals, damping: Tensor, weight: Tensor, free: Tensor, config: RefineConfig) -> Tensor:
+def _step(now: Quadratic, damping: Tensor, free: Tensor, largest: Tensor) -> Tensor:
     # Held unknowns are taken out before the solve: the free ones must not count on their help.
-    rows = now.rows * free[:, None]
-    normal = rows.transpose(1, 2) @ rows + damping[:, None, None] * torch.diag(weight.square())
-    step = -torch.linalg.solve(normal, (rows.transpose(1, 2) @ now.values[..., None]).squeeze(-1)) * free
-    joints = len(weight) - 6
-    largest = torch.tensor([config.largest_bend] * joints + [config.largest_turn] * 3 + [config.largest_shift] * 3)
+    normal = now.curvature * free[:, :, None] * free[:, None] + damping
+    step = -torch.linalg.solve(normal, now.gradient * free) * free
     # Shorten the whole step rather than single entries: its direction is what was solved for.
     return step * (largest / step.abs().clamp(min=1e-9)).amin(-1, keepdim=True).clamp(max=1.0)

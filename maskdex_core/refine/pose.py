@@ -29,6 +29,13 @@ class HandPose:
     def __getitem__(self, index: Tensor | slice | list[int]) -> HandPose:
         return HandPose(self.joints[index], self.rotation[index], self.translation[index])
 
+    @property
+    def object_from_palm(self) -> Tensor:
+        """(B, 4, 4) m."""
+        matrix = self.rotation.new_zeros(len(self.joints), 4, 4)
+        matrix[:, :3, :3], matrix[:, :3, 3], matrix[:, 3, 3] = self.rotation, self.translation, 1.0
+        return matrix
+
     def to_object(self, points: Tensor) -> Tensor:
         """Move palm-frame points (B, P, 3) into the object frame."""
         return points @ self.rotation.transpose(1, 2) + self.translation[:, None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ SELF_PAIRS = 12  # the deepest overlaps of fingers, which is all there ever are
 
 @dataclass(frozen=True)
 class Residuals:
-    """values (B, N) and their Jacobian rows (B, N, D)."""
+    """values (B, N) and their Jacobian rows (B, N, D). What is zero and stays so for a small step may be left out."""
 
     values: Tensor
     rows: Tensor
@@ -82,57 +83,108 @@ class GraspResiduals:
         self._pairs, self._reach = finger_reach(scene.hand)
         joints = start.joints.shape[1]
         self.prior_weight = 1 / torch.tensor([scales.joint] * joints + [scales.turn] * 3 + [scales.shift] * 3)
+        self._prior_rows = torch.diag(self.prior_weight).expand(len(active), -1, -1)
 
     def __call__(self, pose: HandPose) -> Residuals:
-        """Return all residuals at a pose."""
+        """Return the residuals at a pose; those of spheres that keep their clearance are left out."""
         view = self._scene.look(pose)
-        motion = HandMotion(self._scene.hand, pose, view.transforms)
-        along = motion.along(self._scene.hand.sphere_link, view.centers, view.normal)  # (B, S, D)
-        parts = [
-            _below(view.skin - self._clearance, along, self._scales.penetration),
-            self._gap(view, along),
-            self._self_collision(view.centers, motion),
-            self._prior(pose),
-        ]
-        if self._scene.table_height is not None:
-            parts.append(self._table(view.centers, motion, self._scene.table_height))
+        motion = HandMotion(self._scene.hand, pose, view.links)
+        parts = [self._of_spheres(view, motion), self._prior(pose)]
+        parts += self._self_collision(view.centers, motion)
         if self._goal is not None:
             parts.append(self._goal(pose, motion, view))
         return Residuals.joined(parts)
 
-    def _gap(self, view: HandView, along: Tensor) -> Residuals:
+    def _of_spheres(self, view: HandView, motion: HandMotion) -> Residuals:
+        """Return what is too near the object or the table, and the gaps of contacts."""
+        hand, scales = self._scene.hand, self._scales
+        lacking, slope, sphere, direction = self._too_near(view)
         error = view.contacts.gap - GAP_TARGET
-        pull = self._active.sqrt() / (1 + (error.clamp(min=0) / self._scales.reach).square()).sqrt()
-        rows = along.gather(1, view.contacts.sphere[..., None].expand(-1, -1, along.shape[-1]))
-        return Residuals(pull * error / self._scales.gap, rows * (pull / self._scales.gap)[..., None])
+        pull = self._active.sqrt() / (1 + (error.clamp(min=0) / scales.reach).square()).sqrt() / scales.gap
+        sphere = torch.cat([sphere, view.contacts.sphere], 1)
+        direction = torch.cat([direction, view.contacts.normal], 1)
+        points = view.centers.gather(1, sphere[..., None].expand(-1, -1, 3))
+        rows = motion.along(hand.sphere_link[sphere], points, direction)
+        return Residuals(torch.cat([lacking, pull * error], 1), rows * torch.cat([slope, pull], 1)[..., None])
 
-    def _table(self, centers: Tensor, motion: HandMotion, height: float) -> Residuals:
-        hand = self._scene.hand
-        up = torch.zeros_like(centers)
-        up[..., 2] = 1.0
-        above = centers[..., 2] - hand.sphere_radius - height - TABLE_CLEARANCE
-        return _below(above, motion.along(hand.sphere_link, centers, up), self._scales.table)
+    def _too_near(self, view: HandView) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return values and slopes (B, N), spheres (B, N) and directions (B, N, 3) of clearances that are not kept.
 
-    def _self_collision(self, centers: Tensor, motion: HandMotion) -> Residuals:
-        link, (one, other) = self._scene.hand.sphere_link, self._pairs
-        distance = (centers[:, one] - centers[:, other]).square().sum(-1).clamp(min=1e-10).sqrt()
-        depth, pair = (self._reach - distance).clamp(min=0).topk(min(SELF_PAIRS, len(one)), dim=-1)
-        first, second = one[pair], other[pair]
+        N is that of the sample with most of them; the others are filled up with spheres that lack nothing.
+        """
+        hand, scales, height = self._scene.hand, self._scales, self._scene.table_height
+        lacking = (self._clearance - view.skin) / scales.penetration
+        if height is not None:
+            low = hand.sphere_radius + (height + TABLE_CLEARANCE) - view.centers[..., 2]
+            lacking = torch.cat([lacking, low / scales.table], 1)  # (B, 2S)
+        value, which = _deepest(lacking)
+        count = view.skin.shape[1]
+        on_table = which >= count
+        sphere = torch.where(on_table, which - count, which)
+        direction = view.normal.gather(1, sphere[..., None].expand(-1, -1, 3))
+        direction = torch.where(on_table[..., None], torch.tensor([0.0, 0.0, 1.0]), direction)
+        slope = torch.where(on_table, -1 / scales.table, -1 / scales.penetration)
+        return value, slope * (value > 0), sphere, direction
+
+    def _self_collision(self, centers: Tensor, motion: HandMotion) -> list[Residuals]:
+        """Return how deep fingers stand in each other: nothing when none does."""
+        found = overlaps(centers, self._pairs, self._reach)
+        if found is None:
+            return []
+        depth, first, second = found
         a, b = (centers.gather(1, i[..., None].expand(-1, -1, 3)) for i in (first, second))
-        apart = F.normalize(a - b, dim=-1)
+        link, apart = self._scene.hand.sphere_link, F.normalize(a - b, dim=-1)
         rows = motion.along(link[first], a, apart) - motion.along(link[second], b, apart)
-        return _below(-depth, rows, self._scales.self_collision)
+        scale = self._scales.self_collision
+        return [Residuals(depth / scale, rows * ((depth > 0) / -scale)[..., None])]
 
     def _prior(self, pose: HandPose) -> Residuals:
         start = self._start
-        relative = pose.rotation @ start.rotation.transpose(1, 2)
-        turned = torch.stack([relative[:, 2, 1] - relative[:, 1, 2], relative[:, 0, 2] - relative[:, 2, 0],
-                              relative[:, 1, 0] - relative[:, 0, 1]], -1) / 2  # fmt: skip
+        relative = (pose.rotation @ start.rotation.transpose(1, 2)).flatten(1)
+        turned = (relative[:, [7, 2, 3]] - relative[:, [5, 6, 1]]) / 2  # the rotation's skew part
         moved = torch.cat([pose.joints - start.joints, turned, pose.translation - start.translation], -1)
-        rows = torch.diag(self.prior_weight).expand(len(moved), -1, -1)
-        return Residuals(moved * self.prior_weight, rows)
+        return Residuals(moved * self.prior_weight, self._prior_rows)
 
 
+def _deepest(lacking: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positive entries of each row (B, M) and where they are, padded with zeros: both (B, N)."""
+    count = int((lacking > 0).sum(1).max())
+    value, which = lacking.topk(count, dim=1)
+    return value.clamp(min=0), which
+
+
+def overlaps(centers: Tensor, pairs: tuple[Tensor, Tensor], reach: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return depth (B, N) in m, first and second sphere (B, N) of the deepest pairs that stand in each other.
+
+    Args:
+        centers: (B, S, 3) m. pairs: spheres (P,), (P,). reach: (P,) m that the spheres of a pair keep.
+
+    Returns:
+        At most `SELF_PAIRS` of each sample, those with fewer padded with depth 0; None when no sample has any.
+    """
+    one, other = pairs
+    planes = centers.permute(1, 2, 0).contiguous()  # (S, 3, B): whole rows are copied and added up
+    apart = (planes.index_select(0, one) - planes.index_select(0, other)).square_().sum(1)  # (P, B) m²
+    pair, row = torch.nonzero(apart < reach.square()[:, None], as_tuple=True)
+    if len(pair) == 0:
+        return None
+    depth = reach[pair] - apart[pair, row].clamp(min=1e-10).sqrt()
+    order = depth.argsort(descending=True)
+    order = order[row[order].argsort(stable=True)]  # sample by sample, the deepest first
+    pair, row, depth = pair[order], row[order], depth[order]
+    count = torch.bincount(row, minlength=len(centers))
+    rank = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+    kept = rank < SELF_PAIRS
+    place = (row[kept], rank[kept])
+    shape = (len(centers), int(rank[kept].max()) + 1)
+    return (
+        torch.zeros(shape).index_put_(place, depth[kept]),
+        torch.zeros(shape, dtype=torch.long).index_put_(place, one[pair[kept]]),
+        torch.zeros(shape, dtype=torch.long).index_put_(place, other[pair[kept]]),
+    )
+
+
+@lru_cache(maxsize=16)
 def finger_reach(hand: HandModel) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """Return the pairs of the fingers' spheres (P,), (P,) that can meet, and the distance (P,) m that each keeps.
 
@@ -157,9 +209,3 @@ def self_depth(hand: HandModel, pose: HandPose) -> Tensor:
     placed = hand.place(hand.link_transforms(pose.joints), hand.sphere_link, hand.sphere_center)
     apart = (placed[:, one] - placed[:, other]).norm(dim=-1)
     return (reach - SELF_CLEARANCE - apart).amax(-1).clamp(min=0)
-
-
-def _below(clearance: Tensor, rows: Tensor, scale: float) -> Residuals:
-    """Return one-sided residuals: what is missing to a clearance of 0 m, in units of `scale`."""
-    lacking = (-clearance).clamp(min=0)
-    return Residuals(lacking / scale, -rows / scale * (lacking > 0)[..., None])

@@ -8,6 +8,8 @@ Index legend: B batch, M points, J driven joints, A all movable joints, D = J + 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -18,14 +20,15 @@ from maskdex_core.refine.pose import HandPose
 class HandMotion:
     """The hand's joint axes at one pose; gives Jacobian rows of any points on its links."""
 
-    def __init__(self, hand: HandModel, pose: HandPose, transforms: Tensor) -> None:
-        """Take palm_from_link `transforms` (B, L, 4, 4) of the pose's joints."""
-        links, axes = hand.joint_axes
-        frames = transforms[:, links]  # (B, A, 4, 4)
-        self._axis = (frames[..., :3, :3] @ axes[None, :, :, None]).squeeze(-1)  # (B, A, 3), palm frame
+    def __init__(self, hand: HandModel, pose: HandPose, links: Tensor) -> None:
+        """Take the pose's object_from_link transforms (B, L, 4, 4)."""
+        carried, axes = hand.joint_axes
+        frames = links.index_select(1, carried)  # (B, A, 4, 4)
+        self._axis = (frames[..., :3, :3] @ axes[None, :, :, None]).squeeze(-1)  # (B, A, 3), object frame
         self._moment = torch.linalg.cross(self._axis, frames[..., :3, 3])
-        self._moves, self._mimic = hand.link_moved_by.float(), hand.mimic_matrix
-        self._pose = pose
+        self._moves, self._mimic = _moves(hand), hand.mimic_matrix
+        self._all_driven = len(hand.all_joint_names) == len(hand.joint_names)
+        self._palm = pose.translation[:, None]
 
     def along(self, link: Tensor, points: Tensor, direction: Tensor) -> Tensor:
         """Return d(direction · point)/dx.
@@ -37,13 +40,19 @@ class HandMotion:
         Returns:
             (B, M, D).
         """
-        pose = self._pose
-        lever = points - pose.translation[:, None]
-        local_point, local = lever @ pose.rotation, direction @ pose.rotation
-        torque = torch.linalg.cross(local_point, local)
-        bend = torque @ self._axis.transpose(1, 2) - local @ self._moment.transpose(1, 2)  # (B, M, A)
-        bend = (bend * self._moves[link]) @ self._mimic
-        return torch.cat([bend, torch.linalg.cross(lever, direction), direction], -1)
+        torque = torch.linalg.cross(points, direction)
+        bend = torch.baddbmm(torque @ self._axis.transpose(1, 2), direction, self._moment.transpose(1, 2), alpha=-1)
+        bend = bend * self._moves[link]  # (B, M, A)
+        if not self._all_driven:
+            bend = bend @ self._mimic
+        turn = torque - torch.linalg.cross(self._palm.expand_as(direction), direction)
+        return torch.cat([bend, turn, direction], -1)
+
+
+@lru_cache(maxsize=16)
+def _moves(hand: HandModel) -> Tensor:
+    """Return (L, A) float: 1 where a movable joint moves a link."""
+    return hand.link_moved_by.float()
 
 
 def apply_step(hand: HandModel, pose: HandPose, step: Tensor) -> HandPose:

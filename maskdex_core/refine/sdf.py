@@ -6,6 +6,7 @@ Index legend: B batch, P points.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -44,23 +45,33 @@ class SdfGrid:
         field = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 2, 1)))[None]
         return SdfGrid(field, torch.tensor(origin, dtype=torch.float32), float(spacing))
 
+    @cached_property
+    def _high(self) -> Tensor:
+        """Centre (3,) of the last voxel, m."""
+        return self.origin + self.spacing * (torch.tensor(self.field.shape[:1:-1], dtype=self.origin.dtype) - 1)
+
     def query(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return distance (...) in m and outward normal (..., 3) at points (..., 3).
 
         Outside the grid the distance to the grid's border is added, so that far points still
         feel the way back.
         """
+        sampled, beyond = self._sampled(self.field, points)
+        normal = F.normalize(sampled[1:].T, dim=-1).reshape(points.shape)
+        return (sampled[0] + beyond).reshape(points.shape[:-1]), normal
+
+    def distance(self, points: Tensor) -> Tensor:
+        """Return the distance (...) in m alone, as `query` does, for a third of what that costs."""
+        sampled, beyond = self._sampled(self.field[:, :1], points)
+        return (sampled[0] + beyond).reshape(points.shape[:-1])
+
+    def _sampled(self, field: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a field (1, C, Z, Y, X) holds at points (..., 3), (C, P), and how far they are outside (P,), m."""
         flat = points.reshape(-1, 3)
-        shape = torch.tensor(self.field.shape[:1:-1], dtype=flat.dtype)
-        high = self.origin + self.spacing * (shape - 1)
-        clamped = torch.minimum(torch.maximum(flat, self.origin), high)
-        unit = 2 * (clamped - self.origin) / (high - self.origin) - 1
-        sampled = F.grid_sample(self.field, unit[None, None, None], align_corners=True, padding_mode="border")
-        sampled = sampled[0, :, 0, 0].T
-        beyond = (flat - clamped).norm(dim=-1)
-        distance = (sampled[:, 0] + beyond).reshape(points.shape[:-1])
-        normal = F.normalize(sampled[:, 1:], dim=-1).reshape(points.shape)
-        return distance, normal
+        clamped = torch.minimum(torch.maximum(flat, self.origin), self._high)
+        unit = (clamped - self.origin) * (2 / (self._high - self.origin)) - 1
+        sampled = F.grid_sample(field, unit[None, None, None], align_corners=True, padding_mode="border")
+        return sampled[0, :, 0, 0], torch.linalg.vector_norm(flat - clamped, dim=-1)
 
     def moved(self, offset: np.ndarray) -> SdfGrid:
         """Return the field with its frame's origin at `offset` (3,) m of the present frame."""

@@ -63,7 +63,7 @@ class ContactGoal:
             centers = view.centers.gather(1, sphere[..., None].expand(-1, -1, 3))
             away = hand.sphere_radius[sphere] + GAP_TARGET
             places = self.points + self.normals * away[..., None]
-            tips = pose.to_object(hand.place(view.transforms, tip_link, tip_point))
+            tips = hand.place(view.links, tip_link, tip_point)
             contact = _pulled(motion, hand.sphere_link[sphere], centers, places, busy)
             return Residuals.joined([contact, _pulled(motion, tip_link.expand(len(tips), -1), tips, self.tips, idle)])
 

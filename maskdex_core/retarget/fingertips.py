@@ -112,9 +112,9 @@ class Fingertips:
 
     def __call__(self, pose: HandPose) -> Residuals:
         """Return the residuals (B, 3F), x of all fingers first."""
-        transforms = self._hand.link_transforms(pose.joints)
-        placed = pose.to_object(self._hand.place(transforms, self._link, self._point))
-        motion, count = HandMotion(self._hand, pose, transforms), len(self._link)
+        links = self._hand.link_transforms(pose.joints, pose.object_from_palm)
+        placed = self._hand.place(links, self._link, self._point)
+        motion, count = HandMotion(self._hand, pose, links), len(self._link)
         axes = torch.eye(3).repeat_interleave(count, 0).expand(len(placed), -1, -1)
         rows = motion.along(self._link.repeat(3), placed.repeat(1, 3, 1), axes)
         root = self._root.repeat(1, 3)
@@ -122,8 +122,8 @@ class Fingertips:
 
     def error(self, pose: HandPose) -> Tensor:
         """Return the distances (B, F) in m."""
-        transforms = self._hand.link_transforms(pose.joints)
-        return (pose.to_object(self._hand.place(transforms, self._link, self._point)) - self._goal).norm(dim=-1)
+        links = self._hand.link_transforms(pose.joints, pose.object_from_palm)
+        return (self._hand.place(links, self._link, self._point) - self._goal).norm(dim=-1)
 
 
 def palm_bound(hand: HandModel, start: HandPose, shift: float, turn: float) -> Callable[[HandPose], HandPose]:

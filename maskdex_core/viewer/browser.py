@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from maskdex_core.errors import UsageError
 from maskdex_core.planning.saved import SavedPlan
-from maskdex_core.viewer.palette import APPROACH, CLOUD, HAND, KINDS, OBJECT, ROBOT, Color, kind_of, opacity
+from maskdex_core.viewer.palette import (
+    APPROACH,
+    CLOUD,
+    HAND,
+    KINDS,
+    OBJECT,
+    ROBOT,
+    Color,
+    kind_of,
+    opacity,
+    touch_colors,
+)
 from maskdex_core.viewer.robot_meshes import RobotMeshes
 from maskdex_core.viewer.timeline import Timeline
 
@@ -86,9 +97,8 @@ class PlanBrowser:
         scene.add_frame("/base", axes_length=0.1, axes_radius=0.004)
         scene.add_grid("/table", 4.0, 4.0, cell_size=0.1, position=(0.0, 0.0, plan.table_height))
         cloud = scene.add_point_cloud("/cloud", plan.cloud, _bytes(CLOUD), point_size=0.003, precision="float32")
-        seen = scene.add_point_cloud(
-            "/object", plan.object_points, _bytes(OBJECT), point_size=0.003, precision="float32"
-        )
+        colors = _bytes(OBJECT) if plan.touch is None else touch_colors(plan.touch)
+        seen = scene.add_point_cloud("/object", plan.object_points, colors, point_size=0.003, precision="float32")
         self._layers["cloud"].append(cloud)
         self._layers["object"].append(seen)
 
