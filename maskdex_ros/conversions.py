@@ -74,17 +74,22 @@ def pose_message(transform: NDArray[np.floating]) -> Pose:
     return Pose(position=Point(x=px, y=py, z=pz), orientation=Quaternion(x=x, y=y, z=z, w=w))
 
 
-def points_message(points: NDArray[np.floating], frame: str, stamp: Any) -> PointCloud2:
-    """Return an unorganised XYZ cloud of (N, 3) points in metres."""
+def points_message(
+    points: NDArray[np.floating], frame: str, stamp: Any, **channels: NDArray[np.floating] | None
+) -> PointCloud2:
+    """Return an unorganised XYZ cloud of (N, 3) points in metres, and the channels (N,) that are known, by name."""
     import array
 
     from sensor_msgs.msg import PointCloud2, PointField
     from std_msgs.msg import Header
 
-    data = np.ascontiguousarray(points, dtype="<f4").reshape(-1, 3)
+    known = {name: values for name, values in channels.items() if values is not None}
+    columns = [np.asarray(points).reshape(-1, 3), *(np.reshape(values, (-1, 1)) for values in known.values())]
+    data = np.ascontiguousarray(np.concatenate(columns, 1), dtype="<f4")
+    step = 4 * data.shape[1]
     fields = [
         PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-        for index, name in enumerate("xyz")
+        for index, name in enumerate((*"xyz", *known))
     ]
     message = PointCloud2(
         header=Header(frame_id=frame, stamp=stamp),
@@ -92,8 +97,8 @@ def points_message(points: NDArray[np.floating], frame: str, stamp: Any) -> Poin
         width=len(data),
         fields=fields,
         is_bigendian=False,
-        point_step=12,
-        row_step=12 * len(data),
+        point_step=step,
+        row_step=step * len(data),
         is_dense=bool(np.isfinite(data).all()),
     )
     # An array.array is taken as it is; anything else would be checked byte by byte, in seconds.

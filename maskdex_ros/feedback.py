@@ -82,7 +82,7 @@ class Feedback:
         now, publishers = self._now(), self._managed
         publishers["markers"].publish(markers.plan_markers(plan, frame, now, lifetime))
         publishers["grasp_poses"].publish(markers.grasp_poses(plan, frame, now))
-        publishers["object_points"].publish(points_message(plan.object_points, frame, now))
+        publishers["object_points"].publish(points_message(plan.object_points, frame, now, touch=plan.touch))
         self.showing = True
 
     def clear(self, frame: str) -> None:

@@ -73,6 +73,15 @@ def test_points_survive_the_message_bit_by_bit() -> None:
     np.testing.assert_array_equal(decode_points(message)[0], points)
 
 
+def test_further_channels_of_points_follow_their_place() -> None:
+    points, touch = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32), np.linspace(0.0, 1.0, 10)
+    message = points_message(points, "link_base", Time(), touch=touch, unknown=None)
+    assert [(field.name, field.offset) for field in message.fields][3:] == [("touch", 12)]
+    rows = np.frombuffer(bytes(message.data), "<f4").reshape(10, 4)
+    np.testing.assert_array_equal(rows[:, 3], touch.astype(np.float32))
+    np.testing.assert_array_equal(decode_points(message)[0], points)
+
+
 def test_controller_message_is_what_a_joint_trajectory_controller_accepts() -> None:
     message = controller_message(trajectory())
     assert message.joint_names == ["a", "b"]

@@ -110,7 +110,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     _topic(
         PUBLISHED, "~/object_points", "sensor_msgs/msg/PointCloud2", Quality(latched=True),
-        "Points of the object that was segmented; frame `base_frame`.",
+        "Points of the segmented object, frame `base_frame`; channel `touch`: where the text wants the hand, 0 to 1.",
     ),
     _topic(
         PUBLISHED, "~/grasp_poses", "geometry_msgs/msg/PoseArray", Quality(latched=True),
