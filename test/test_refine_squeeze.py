@@ -1,14 +1,16 @@
 """The closing: forces that balance become motor targets that press inward; the pre-grasp opens."""
 
+import numpy as np
 import pytest
 import torch
 from held_grasps import held_grasps
+from scipy.optimize import nnls
 
 from maskdex_core.hands import HandModel
 from maskdex_core.hands.jacobian import point_jacobian
 from maskdex_core.refine.contacts import Contacts, HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.squeeze import SqueezeConfig, flex_closing, solve_closing
+from maskdex_core.refine.squeeze import SqueezeConfig, flex_closing, solve_closing, spread
 
 HAND = HandModel.load("shadow")
 LINKS = HAND.spec.contact_links
@@ -169,3 +171,15 @@ def test_both_squeezes_press_held_objects(held):
         for squeeze in (solve_closing(scene, pose).squeeze, flex_closing(scene, pose, 0.1)):
             inward = _motion(pose, local, squeeze - pose.joints)[touching]
             assert inward.sum() > 0.005 and inward.min() > -0.002
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_spread_is_the_least_squares_answer(seed):
+    rng = np.random.default_rng(seed)
+    columns, target = rng.normal(size=(20, 40, 7)), rng.normal(size=7)
+    columns[:, 30:] = 0.0  # contacts that carry nothing
+    found = spread(columns, target, 0.05)
+    for row, shares in zip(columns, found, strict=True):
+        system = np.concatenate([row.T, 0.05 * np.eye(40)])
+        expected, _ = nnls(system, np.concatenate([target, np.zeros(40)]))
+        assert np.abs(shares - expected).max() < 1e-8

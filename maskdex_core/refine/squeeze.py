@@ -1,6 +1,6 @@
 """From contacts to motor targets: the squeeze that holds, and the pre-grasp that does not touch.
 
-Index legend: B batch, C contact links, J driven joints.
+Index legend: B batch, C contact links, J driven joints, E edges of a friction cone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from maskdex_core.refine.pose import HandPose
 
 CONE_EDGES = 8
 TORQUE_SCALE = 0.05  # m: the lever that makes torque comparable with force
+SPREAD = 0.05  # of the shares of the force: how much their size counts beside the wrench left over
+DUAL_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -101,41 +103,69 @@ def flex_closing(scene: HandOnObject, pose: HandPose, offset: float) -> Tensor:
 def _balanced_forces(contacts: Contacts, carrying: Tensor, config: SqueezeConfig) -> tuple[Tensor, Tensor]:
     """Return forces (B, C, 3) N at the contacts `carrying` (B, C), and the wrench (B,) that they leave over."""
     points, normals = (t.double().numpy() for t in (contacts.point, contacts.normal))
-    forces = np.zeros(points.shape)
-    residual = np.ones(len(points))
-    for b in range(len(points)):
-        touching = np.flatnonzero(carrying[b].numpy())
-        if len(touching) >= 2:
-            forces[b, touching], residual[b] = _balance_one(points[b, touching], normals[b, touching], config)
+    touching = carrying.numpy()
+    forces, residual = np.zeros(points.shape), np.ones(len(points))
+    rows = np.flatnonzero(touching.sum(1) >= 2)
+    if len(rows):
+        # What touches comes first, and no more places are kept than the grasp with most contacts needs.
+        order = np.argsort(~touching[rows], axis=1, kind="stable")[:, : touching[rows].sum(1).max()]
+        at = (rows[:, None], order)
+        forces[at], residual[rows] = _balance(points[at], normals[at], touching[at], config)
     return torch.from_numpy(forces).float(), torch.from_numpy(residual).float()
 
 
-def _balance_one(points: np.ndarray, normals: np.ndarray, config: SqueezeConfig) -> tuple[np.ndarray, float]:
-    edges = _cone_edges(normals, config.friction)  # (C, E, 3), unit normal component
-    arm = (points - points.mean(0)) / TORQUE_SCALE
-    flat = edges.reshape(-1, 3)
-    wrench = np.concatenate([flat, np.cross(np.repeat(arm, CONE_EDGES, 0), flat)], 1).T  # (6, C·E)
+def _balance(
+    points: np.ndarray, normals: np.ndarray, touching: np.ndarray, config: SqueezeConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Balance grasps of contacts (B, C, 3), of which those `touching` (B, C) carry."""
+    edges = _cone_edges(normals, config.friction)  # (B, C, E, 3), unit normal component
+    middle = (points * touching[..., None]).sum(1, keepdims=True) / touching.sum(1)[:, None, None]
+    arm = np.broadcast_to(((points - middle) / TORQUE_SCALE)[:, :, None], edges.shape)
+    wrench = np.concatenate([edges, np.cross(arm, edges)], -1)
+    wrench = (wrench * touching[..., None, None]).reshape(len(points), -1, 6)  # (B, C·E, 6)
+    carrying = np.repeat(touching, CONE_EDGES, axis=1)[..., None].astype(float)
     # A little regularisation spreads the force over all contacts that can carry it.
-    system = np.concatenate([wrench, np.full((1, flat.shape[0]), 1.0), 0.05 * np.eye(flat.shape[0])])
-    target = np.zeros(len(system))
-    target[6] = 1.0
-    share, _ = nnls(system, target)
-    total = share.sum()
-    if total < 1e-6:
-        return np.zeros_like(points), 1.0
-    share /= total
-    forces = (share.reshape(len(points), CONE_EDGES, 1) * edges).sum(1) * config.total_force
-    return forces, float(np.linalg.norm(wrench @ share))
+    share = spread(np.concatenate([wrench, carrying], -1), np.eye(7)[6], SPREAD)
+    total = share.sum(1, keepdims=True)
+    nothing = total[:, 0] < 1e-6
+    share = np.where(nothing[:, None], 0.0, share / np.maximum(total, 1e-6))
+    forces = (share.reshape(*points.shape[:2], CONE_EDGES, 1) * edges).sum(2) * config.total_force
+    left = np.linalg.norm((share[:, None] @ wrench)[:, 0], axis=-1)
+    return forces, np.where(nothing, 1.0, left)
+
+
+def spread(columns: np.ndarray, target: np.ndarray, weight: float) -> np.ndarray:
+    """Return x ≥ 0 (B, N) that minimises |Σ xₙ·columnₙ − target|² + weight²·|x|², for columns (B, N, M), target (M,).
+
+    Its dual has M unknowns λ, what is left of the target, and x = max(0, columns·λ) / weight². Newton's method on
+    it solves a system of M equations for the columns that carry; it is over once these stay the same.
+    """
+    shares = np.empty(columns.shape[:2])
+    going, carries = np.arange(len(columns)), np.ones(columns.shape[:2], dtype=bool)
+    for _ in range(DUAL_STEPS):
+        used = columns[going] * carries[..., None]
+        system = np.eye(len(target)) + used.transpose(0, 2, 1) @ used / weight**2
+        left = np.linalg.solve(system, np.broadcast_to(target, (len(going), len(target)))[..., None])
+        pressed = (columns[going] @ left)[..., 0]
+        shares[going] = pressed.clip(min=0.0) / weight**2
+        changed = ((pressed > 0) != carries).any(1)
+        going, carries = going[changed], (pressed > 0)[changed]
+        if len(going) == 0:
+            break
+    for row in going:  # Newton's method may go round in circles; the slow one does not
+        system = np.concatenate([columns[row].T, weight * np.eye(columns.shape[1])])
+        shares[row] = nnls(system, np.concatenate([target, np.zeros(columns.shape[1])]))[0]
+    return shares
 
 
 def _cone_edges(normals: np.ndarray, friction: float) -> np.ndarray:
-    helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0, 1]], [[1.0, 0, 0]])
+    helper = np.where(np.abs(normals[..., 2:]) < 0.9, [0.0, 0, 1], [1.0, 0, 0])
     first = np.cross(normals, helper)
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    first /= np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-9)
     second = np.cross(normals, first)
-    angle = np.linspace(0, 2 * np.pi, CONE_EDGES, endpoint=False)[None, :, None]
-    tangent = np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None]
-    return -normals[:, None] + friction * tangent
+    angle = np.linspace(0, 2 * np.pi, CONE_EDGES, endpoint=False)[:, None]
+    tangent = np.cos(angle) * first[..., None, :] + np.sin(angle) * second[..., None, :]
+    return -normals[..., None, :] + friction * tangent
 
 
 def _back_off(contacts: Contacts, advance: Tensor, joints: Tensor, config: SqueezeConfig) -> Tensor:
