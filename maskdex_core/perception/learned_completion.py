@@ -1,26 +1,39 @@
 """Close the unseen side of an object by a trained network instead of the rule alone (`completion`).
 
-The network corrects the rule's distance near the surface; farther away the distance is continued. The planner
-uses the rule: the best network so far has the better shapes and no better grasps (`docs/decisions.md`).
+The network corrects the rule's distance near the surface; farther away the distance is continued.
 
 X, Y, Z voxels.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.completion import ClosedGeometry, near_points, voxel_centers
-from maskdex_core.perception.completion_network import CompletionNetwork, complete
+from maskdex_core.perception.completion_network import CompletionNetwork, complete, load_completion
 from maskdex_core.perception.distance_field import continued, interpolate
 from maskdex_core.perception.segment import Scene
 from maskdex_core.perception.view_grid import BAND, ViewGrid, ViewVoxels, view_voxels
 
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "completion.safetensors"
 THINNEST = 1.0  # voxel: a wall that was seen is at least so thick, or no voxel would lie inside
 TRUSTED = 0.75  # of the band: farther from the surface than that the network only knows the side
 MARGIN = 0.03  # m of free border about the object
+
+
+@lru_cache(maxsize=1)
+def shipped_network() -> CompletionNetwork:
+    """Load the network that ships.
+
+    Raises:
+        CheckpointError: when its file is missing or damaged.
+    """
+    return load_completion(SHIPPED)
 
 
 def close_by_network(scene: Scene, network: CompletionNetwork) -> ClosedGeometry:

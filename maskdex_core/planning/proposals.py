@@ -20,9 +20,10 @@ from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import hold_score, merit, missed, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.retarget import Kept, Retargeted, hold_cost, retarget, touching_fingers
 
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
+SECOND_WEIGHT = 0.1  # of what a grasp lacks on the second closing of the object
 MISS_WEIGHT = 0.05  # per nat of disagreement with the text: a wrong part weighs as much as a doubtful hold
 
 
@@ -67,6 +68,10 @@ def refine_grasps(
     made = refine(scene, pose_of(grasps), config, movable=movable, hold_palm=hold_palm)
     closing = solve_closing(scene, made.pose)
     odds = hold_score(scene, made.pose, closing, made.energy, geometry.points)
+    if geometry.second is not None:
+        other = HandOnObject(hand, geometry.second, geometry.table_height)
+        again = hold_score(other, made.pose, solve_closing(other, made.pose), made.energy, geometry.points)
+        odds = (odds + again) / 2
     agreement = None if touch is None else touch_agreement(scene, made.pose, geometry.points, touch)
     return grasps.replace(
         joints=made.pose.joints,
@@ -107,6 +112,9 @@ def propose(
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding
+    if geometry.second is not None:
+        other = HandOnObject(target, geometry.second, geometry.table_height)
+        cost = cost + SECOND_WEIGHT * hold_cost(other, made.pose)
     miss = torch.zeros_like(cost) if grasps.agreement is None else missed(grasps.agreement)
     order = (cost + MISS_WEIGHT * miss).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])

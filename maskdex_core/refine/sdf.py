@@ -66,7 +66,7 @@ class SdfGrid:
         return (sampled[0] + beyond).reshape(points.shape[:-1])
 
     def _sampled(self, field: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a field (1, C, Z, Y, X) holds at points (..., 3), (C, P), and how far they are outside (P,), m."""
+        """Return what a field (1, C, Z, Y, X) holds at points (..., 3), (C, P), and how far outside (P,) m they are."""
         flat = points.reshape(-1, 3)
         clamped = torch.minimum(torch.maximum(flat, self.origin), self._high)
         unit = (clamped - self.origin) * (2 / (self._high - self.origin)) - 1
