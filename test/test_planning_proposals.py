@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +92,17 @@ def test_a_hold_comes_before_agreement_and_the_cost_says_nothing_of_the_text(han
     first = propose(hand, hand, raised, geometry, 0.08)
     second = propose(hand, hand, raised.replace(agreement=torch.tensor(agreement)), geometry, 0.08)
     assert torch.equal(first.cost.sort().values, second.cost.sort().values)
+
+
+def test_a_grasp_that_leans_on_one_closing_of_the_object_is_doubted(hand, grasps, geometry):
+    """The second closing has the object 40 mm aside, where the fingers do not meet it."""
+    there = geometry.sdf.moved(np.array([0.0, -0.04, 0.0]))
+    unsure = dataclasses.replace(geometry, second=there)
+    sure, same = (
+        refine_grasps(hand, grasps, one, AS_DRAWN)
+        for one in (geometry, dataclasses.replace(geometry, second=geometry.sdf))
+    )
+    assert torch.allclose(sure.chance, same.chance, atol=1e-5)
+    assert (refine_grasps(hand, grasps, unsure, AS_DRAWN).chance < sure.chance - 0.1).all()
+    cost = [float(propose(hand, hand, grasps, one, 0.08).cost[0]) for one in (geometry, unsure)]
+    assert cost[0] < cost[1]

@@ -108,9 +108,9 @@ def test_the_energy_falls_as_the_rows_say(on_can, seed):
         way = free * size / size.max() * torch.randn(1, 28, generator=generator)
         ahead, behind = (residuals(apply_step(HAND, pose, sign * step * way)).values.square().sum() for sign in (1, -1))
         measured, expected = (ahead - behind) / (2 * step), (slopes * way).sum()
-        wrong.append(bool((measured - expected).abs() > 0.05 * (slopes * way).abs().sum()))
+        wrong.append(float((measured - expected).abs() / (slopes * way).abs().sum()))
     # Some straddle a kink: another nearest sphere, a cell of the field, a clearance just reached.
-    assert sum(wrong) <= 2
+    assert sorted(wrong)[4] < 0.05, wrong
 
 
 def test_of_overlapping_spheres_the_deepest_are_kept_sample_by_sample():

@@ -57,7 +57,7 @@ class SdfGrid:
         feel the way back.
         """
         sampled, beyond = self._sampled(self.field, points)
-        normal = F.normalize(sampled[1:].T, dim=-1).reshape(points.shape)
+        normal = F.normalize(sampled[1:], dim=0).T.reshape(points.shape)
         return (sampled[0] + beyond).reshape(points.shape[:-1]), normal
 
     def distance(self, points: Tensor) -> Tensor:
