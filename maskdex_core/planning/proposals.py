@@ -20,10 +20,9 @@ from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import hold_score, merit, missed, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import Kept, Retargeted, hold_cost, retarget, touching_fingers
+from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
-SECOND_WEIGHT = 0.1  # of what a grasp lacks on the second closing of the object
 MISS_WEIGHT = 0.05  # per nat of disagreement with the text: a wrong part weighs as much as a doubtful hold
 
 
@@ -112,9 +111,6 @@ def propose(
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding
-    if geometry.second is not None:
-        other = HandOnObject(target, geometry.second, geometry.table_height)
-        cost = cost + SECOND_WEIGHT * hold_cost(other, made.pose)
     miss = torch.zeros_like(cost) if grasps.agreement is None else missed(grasps.agreement)
     order = (cost + MISS_WEIGHT * miss).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])

@@ -141,13 +141,6 @@ def retarget(
         return _best_contact(scene, starts, goal, config, movable=keep.movable, hold_palm=keep.palm)
 
 
-def hold_cost(scene: HandOnObject, pose: HandPose) -> Tensor:
-    """Return what grasps of a scene's hand (B,) lack as a hold, as `Retargeted.cost` counts it."""
-    with torch.no_grad():
-        closing = solve_closing(scene, pose, replace(RetargetConfig().squeeze, stiffness=scene.hand.spec.stiffness))
-        return closing.residual + scene.penetration(pose) / DEEPEST
-
-
 def touching_fingers(scene: HandOnObject, pose: HandPose, reach: float = REACH) -> Tensor:
     """Return (B, fingers) bool: which fingers have a contact link within `reach` m of the object."""
     hand = scene.hand
