@@ -18,7 +18,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
-from maskdex_core.refine.ranking import hold_score, merit, missed, touch_agreement
+from maskdex_core.refine.ranking import hold_score, merit, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
 
@@ -111,7 +111,7 @@ def propose(
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding
-    miss = torch.zeros_like(cost) if grasps.agreement is None else missed(grasps.agreement)
+    miss = torch.zeros_like(cost) if grasps.agreement is None else -grasps.agreement.clamp_min(1e-6).log()
     order = (cost + MISS_WEIGHT * miss).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
 

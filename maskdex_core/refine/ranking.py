@@ -25,8 +25,8 @@ HIDDEN = 32
 ENERGY_SCALE = 1000.0
 TOUCHING = 0.003  # m; contacts nearer than this touch
 BEST_PLACE = 0.95  # quantile of the map that full agreement has
-ENOUGH = 0.5  # agreement from which on a grasp is where the text wants it: few texts leave one place alone
-AGREEMENT_WEIGHT, LEAST_AGREEMENT = 1.0, 0.02
+ENOUGH = 0.3  # share of the best place's chance from which on a contact agrees: few texts leave one place alone
+LEAST_AGREEMENT = 0.02
 
 
 class HoldJudge(nn.Module):
@@ -74,7 +74,10 @@ def hold_score(scene: HandOnObject, pose: HandPose, closing: Closing, energy: Te
 
 
 def touch_agreement(scene: HandOnObject, pose: HandPose, seen: Tensor, touch: Tensor) -> Tensor:
-    """Return how well contacts lie where the text wants the hand (B,): their mean chance beside that of the best place.
+    """Return how well contacts lie where the text wants the hand (B,), in 0..1.
+
+    The geometric mean over contacts of their chance beside that of the best place: one contact where the text wants
+    none costs more than a mean would tell.
 
     Args:
         scene, pose: the grasps. seen: (P, 3) m, observed points, object frame. touch: (P,) chance of each to be
@@ -83,20 +86,17 @@ def touch_agreement(scene: HandOnObject, pose: HandPose, seen: Tensor, touch: Te
     with torch.no_grad():
         contacts = scene.contacts(pose)
         nearest = torch.cdist(contacts.point.flatten(0, 1), seen.to(contacts.point)).argmin(1)
-        chance = touch[nearest].view(contacts.gap.shape) / touch.quantile(BEST_PLACE).clamp_min(1e-3)
+        share = touch[nearest].view(contacts.gap.shape) / touch.quantile(BEST_PLACE).clamp_min(1e-3)
         touching = (contacts.gap < TOUCHING).float()
-        return ((touching * chance).sum(1) / touching.sum(1).clamp_min(1.0)).clamp(max=1.0)
+        surprise = -(share / ENOUGH).clamp(LEAST_AGREEMENT, 1.0).log()
+        mean = (touching * surprise).sum(1) / touching.sum(1).clamp_min(1.0)
+        return torch.where(touching.any(1), (-mean).exp(), LEAST_AGREEMENT)
 
 
 def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
     """Return the ranking score (B,) of log-odds to hold and agreement with the text: the log of both chances."""
     holds = F.logsigmoid(odds)
-    return holds if agreement is None else holds - AGREEMENT_WEIGHT * missed(agreement)
-
-
-def missed(agreement: Tensor) -> Tensor:
-    """Return how far grasps miss what the text wants (B,), in nats, of their agreement with it (B,)."""
-    return -(agreement / ENOUGH).clamp(LEAST_AGREEMENT, 1.0).log()
+    return holds if agreement is None else holds + agreement.clamp_min(LEAST_AGREEMENT).log()
 
 
 def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
