@@ -260,19 +260,6 @@ def test_missing_urdf_is_named(tmp_path):
         HandModel.load(path)
 
 
-@pytest.mark.parametrize("name", known_hands())
-def test_links_are_where_pytorch_kinematics_puts_them(name):
-    import pytorch_kinematics
-
-    hand = HandModel.load(name)
-    chain = pytorch_kinematics.build_chain_from_urdf(hand.urdf.text.encode())
-    assert tuple(chain.get_joint_parameter_names()) == hand.all_joint_names
-    joints = _random_joints(hand, 7)
-    ours, theirs = hand.link_transforms(joints), chain.forward_kinematics(hand.expand_mimic(joints))
-    for index, link in enumerate(hand.link_names):
-        assert (ours[:, index] - theirs[link].get_matrix()).abs().max() < 2e-6, link
-
-
 def test_kinematics_keep_the_type_of_the_angles_and_their_slopes():
     hand = HandModel.load("freedom_v2")
     joints = _random_joints(hand, 2)

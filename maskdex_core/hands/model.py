@@ -80,7 +80,8 @@ class HandModel:
 
         Without a base the links are where they are in the palm frame.
         """
-        return self._tree.link_transforms(self.expand_mimic(joints), base)
+        links = self._tree.link_transforms(self.expand_mimic(joints))
+        return links if base is None else base[:, None] @ links
 
     def surface_points(self, joints: Tensor, select: Tensor | None = None) -> Tensor:
         """Return skin points (B, N, 3) in m, palm frame, for driven joints (B, J); `select` picks points."""
