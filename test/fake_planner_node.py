@@ -57,6 +57,7 @@ class FakePlan:
     object_points: np.ndarray = field(
         default_factory=lambda: np.vstack([np.eye(3), np.zeros(3), np.ones(3)]) * 0.1 + 0.2
     )
+    touch: np.ndarray | None = field(default_factory=lambda: np.linspace(0.0, 1.0, 5))
     target_hand_triangles: np.ndarray = field(default_factory=lambda: np.eye(3)[None])
     candidate_bones: np.ndarray = field(default_factory=lambda: np.ones((2, 3, 2, 3)))
     arm_points: np.ndarray | None = None
