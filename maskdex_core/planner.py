@@ -174,12 +174,12 @@ class Planner:
             scene = segment(cloud, object_near or self.config.object_near)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
+            touch = self._model.touch_map(geometry.points, embedding)
         generator = torch.Generator().manual_seed(request.seed)
 
         def draw() -> Plan:
             with run.stage("sample"):
                 grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
-                touch = self._model.touch_map(geometry.points, embedding)
             with run.stage("refine"):
                 grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine, touch=touch)
             return self._finish(run, request, scene, geometry, grasps, touch)
