@@ -63,18 +63,17 @@ class Evaluate(TorchCommand):
         check_seed(self.seed)
         if self.observation not in OBSERVATIONS:
             raise UsageError(unknown_choice("--observation", self.observation, OBSERVATIONS))
-        limit = DEFAULT_OBJECTS if self.limit is None else self.limit
-        for option, value, most in self._bounds(limit):
+        limit = self.limit if self.objects or self.limit is not None else DEFAULT_OBJECTS
+        for option, value, most in self._bounds(1 if limit is None else limit):
             if not 1 <= value <= most:
                 raise UsageError(f"--{option} {value} is out of range; expected 1 to {most}")
         if self.lift and self.meaning:
             raise UsageError("--lift and --meaning are two evaluations; choose one")
         self.set_threads()
         if self.lift:
-            most = self.limit if self.objects else limit
             return evaluate_lift(
                 LiftOptions(
-                    self.data, self.objects, self.hand, self.checkpoint, self.samples, most, self.seed, self.out,
+                    self.data, self.objects, self.hand, self.checkpoint, self.samples, limit, self.seed, self.out,
                     self.json,
                 )
             )  # fmt: skip

@@ -32,7 +32,7 @@ class GraspOptions:
     checkpoint: Path | None
     samples: int
     texts: int
-    limit: int
+    limit: int | None
     seed: int
     out: Path | None
     json: bool

@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: GraspSampler, subjects: Sequence[Subject], observation: str, samples: int, limit: int, seed: int,
+    model: GraspSampler, subjects: Sequence[Subject], observation: str, samples: int, limit: int | None,
+    seed: int,
     texts: int = 1,
 ) -> Iterator[ObjectTrial]:  # fmt: skip
-    """Yield trials of up to `limit` objects drawn at random, `texts` requests each.
+    """Yield trials of up to `limit` objects drawn at random (None: of all), `texts` requests each.
 
     Objects that no camera sees well enough are left out with a warning.
     """
