@@ -27,6 +27,7 @@ from maskdex_core.perception.bag import (
 )
 
 JOINTS_TYPE = "sensor_msgs/msg/JointState"
+STATIC_TRANSFORMS = "tf_static"  # how such a topic's name ends
 PARAMETERS = "parameters.yaml"  # beside the bag's own files
 
 
@@ -55,6 +56,7 @@ class BagSummary:
         camera_frame: their frame.
         text_topic: the topic of the task text, or None.
         base_from_camera: (4, 4) from the static transforms, or None.
+        transforms_topics: topics of transforms, for a camera whose pose the static ones do not give.
         duration: seconds from the first to the last message.
         joints_topics: topics of joint states.
         recorded: what a recording says of the plan made in it, or None.
@@ -67,6 +69,7 @@ class BagSummary:
     base_from_camera: NDArray[np.float64] | None
     duration: float
     joints_topics: tuple[str, ...] = ()
+    transforms_topics: tuple[str, ...] = ()
     recorded: RecordedPlan | None = None
 
 
@@ -131,12 +134,15 @@ def summarise(folder: Path, base_frame: str = "link_base") -> BagSummary:
             found = ", ".join(sorted(topics)) or "none"
             raise CloudError(f"bag {str(folder)!r} has no topic of type {CLOUD_TYPE}; topics: {found}")
         camera_frame = _frame_of_first(reader, points_topic, folder)
-        static = {topic for topic, kind in topics.items() if kind == TRANSFORMS_TYPE}
+        transforms = tuple(sorted(topic for topic, kind in topics.items() if kind == TRANSFORMS_TYPE))
+        static = {topic for topic in transforms if topic.endswith(STATIC_TRANSFORMS)}
         pose = chain_transforms(_transforms(reader, static), base_frame, camera_frame)
         text_topic = _first(topics, TEXT_TYPE, "task_text")
         joints = tuple(sorted(topic for topic, kind in topics.items() if kind == JOINTS_TYPE))
         duration, recorded = reader.duration * 1e-9, _recorded_plan(reader, topics, folder)
-        return BagSummary(topics, points_topic, camera_frame, text_topic, pose, duration, joints, recorded)
+        return BagSummary(
+            topics, points_topic, camera_frame, text_topic, pose, duration, joints, transforms, recorded
+        )  # fmt: skip
 
 
 def _recorded_plan(reader: Any, topics: dict[str, str], folder: Path) -> RecordedPlan | None:

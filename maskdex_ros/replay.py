@@ -85,7 +85,8 @@ def replay(bag: Path, options: ReplayOptions, say: Say = lambda line: None) -> d
         raise TextError(f"bag {str(bag)!r} has no topic 'task_text'; give a text with --text")
     say(f"bag: {summary.points_topic}, {summary.duration:.1f} s")
     if summary.base_from_camera is None:
-        say("the bag has no transform to link_base: the camera's pose is derived from the table")
+        found = "only /tf can" if summary.transforms_topics else "nothing does"
+        say(f"no static transform in the bag leads to link_base ({found}); failing that, the table gives the pose")
     with ExitStack() as stack:
         domain_id = free_domain_id() if options.domain_id is None else options.domain_id
         environment = {**ros_environment(domain_id), "PYTHONUNBUFFERED": "1"}
@@ -186,7 +187,8 @@ def _player_command(bag: Path, summary: BagSummary, options: ReplayOptions) -> l
         remap[summary.text_topic] = "task_text"
     command = [sys.executable, "-m", "maskdex_ros.bag_player", str(bag), "--rate", str(options.rate)]
     names = sorted({*remap.values(), "task_text"})
-    command += ["--topics", *remap, "--wait-for", *names, "--wait", str(LOADING), "--clock", "--follow", "maskdex"]
+    moving = summary.transforms_topics if summary.base_from_camera is None else ()
+    command += ["--topics", *remap, *moving, "--wait-for", *names, "--wait", str(LOADING), "--clock", "--follow", "maskdex"]
     if options.text is not None:
         command.append(f"--say={options.text}")
     if summary.recorded is not None and summary.recorded.cloud_stamp is not None:

@@ -128,6 +128,7 @@ class FakePlanner:
             "drawn": drawn,
             "seed": seed,
             "candidates": [],
+            "camera_height": None if cloud.base_from_camera is None else float(cloud.base_from_camera[2, 3]),
             "speed_scale": speed_scale,
             "object_near": None if object_near is None else list(object_near),
         }

@@ -18,8 +18,12 @@ def write_bag(
     clouds: int = 2,
     transform: bool = True,
     text_first: bool = False,
+    moving: int = 0,
 ) -> Path:
-    """Write clouds of a plane 1 m before the camera, 0.1 s apart, a text and the camera's pose."""
+    """Write clouds of a plane 1 m before the camera, 0.1 s apart, a text and the camera's pose.
+
+    `moving` messages on /tf, 1 ms apart, carry the camera on a moving arm: 1 m up, the higher the later.
+    """
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_typestore
 
@@ -34,6 +38,8 @@ def write_bag(
 
         if transform:
             put(STATIC, "tf2_msgs/msg/TFMessage", [(0.0, _static_transforms(store))])
+        if moving:
+            put("/tf", "tf2_msgs/msg/TFMessage", [(0.001 * i, _moving_transform(store, i)) for i in range(moving)])
         if text is not None:
             message = store.types["std_msgs/msg/String"](text)
             put(TEXT, "std_msgs/msg/String", [(0.0 if text_first else 0.15, message)])
@@ -69,6 +75,15 @@ def _static_transforms(store: Any) -> Any:
         stamped(_header(store, "camera_link"), "camera_optical", optical),
     ]
     return types["tf2_msgs/msg/TFMessage"](chain)
+
+
+def _moving_transform(store: Any, index: int) -> Any:
+    types = store.types
+    vector, quaternion = types["geometry_msgs/msg/Vector3"], types["geometry_msgs/msg/Quaternion"]
+    pose = types["geometry_msgs/msg/Transform"](vector(0.1, 0.0, 1.0 + 0.0005 * index), quaternion(1.0, 0.0, 0.0, 0.0))
+    stamp = START + index * 1_000_000
+    stamped = types["geometry_msgs/msg/TransformStamped"](_header(store, "link_base", stamp), "camera_optical", pose)
+    return types["tf2_msgs/msg/TFMessage"]([stamped])
 
 
 def _header(store: Any, frame: str, stamp: int = 0) -> Any:

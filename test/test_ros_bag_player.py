@@ -46,6 +46,14 @@ def test_summary_without_transform_or_text_says_so(tmp_path: Path) -> None:
     assert summary.text_topic is None
 
 
+def test_a_long_record_of_moving_frames_is_no_camera_pose(tmp_path: Path) -> None:
+    """What the arm did with its camera is for the node to look up at the cloud's time; static transforms still count."""
+    summary = summarise(write_bag(tmp_path / "bag", transform=False, moving=10_100))
+    assert summary.base_from_camera is None
+    assert summary.transforms_topics == ("/tf",)
+    assert summarise(write_bag(tmp_path / "both", moving=10)).base_from_camera is not None
+
+
 def test_bad_bags_are_refused_in_one_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

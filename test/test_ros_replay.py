@@ -45,6 +45,13 @@ def test_a_text_on_the_command_line_replaces_the_one_in_the_bag(tmp_path: Path) 
     assert replay(bag, options)["text"] == "hold the cup"
 
 
+def test_a_moving_camera_has_the_pose_of_the_clouds_time(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", transform=False, moving=400)
+    report = replay(bag, ReplayOptions(node_command=FAKE, timeout=60.0))
+    # The cloud is 0.1 s into the bag, when the camera is 5 cm above where it set out; at the bag's end it is 20 cm.
+    assert report["camera_height"] == pytest.approx(1.05, abs=0.01)
+
+
 def test_the_same_bag_gives_the_same_plan_whatever_its_storage_and_pace(tmp_path: Path) -> None:
     """The fake planner's plan depends on the very points and the seed; every cloud of the bag is another."""
     drawn = set()
