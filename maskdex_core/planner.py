@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,7 @@ class PlannerConfig:
     """What a planner is made of.
 
     Attributes:
-        hand, arm: names of shipped ones, or paths of their YAML.
+        hand: name of a shipped one, or path of its YAML. arm: name.
         checkpoint: folder of the grasp model; None for the shipped one.
         samples: grasps drawn for a plan.
         tries: candidates whose motion is planned before giving up.
@@ -342,6 +343,6 @@ def _why(candidates: Sequence[Candidate]) -> str:
     """Return how many candidates failed, and the most frequent kind of reason with an example."""
     rejected = [candidate.reason for candidate in candidates if candidate.verdict == "rejected"]
     kinds = [reason.split(":")[0] for reason in rejected]
-    common = max(set(kinds), key=kinds.count)
+    common = Counter(kinds).most_common(1)[0][0]
     example = next(reason for reason in rejected if reason.startswith(common))
     return f"{len(rejected)} of {len(candidates)} candidates have no safe motion; most often {example}"

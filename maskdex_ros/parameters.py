@@ -74,7 +74,7 @@ class NodeParameters:
     threads: int = _parameter(0, "Threads of torch; 0 leaves torch's own choice.", fixed=True, low=0, high=256)
     speed_scale: float = _parameter(0.3, "Share of the joint velocity limits used.", low=0.01, high=1.0)
     object_near: tuple[float, ...] = _parameter(
-        (), "Point (m, base frame) near the object to grasp; unset takes the nearest.", lengths=(0, 3)
+        (), "Point (m, base frame) near the object to grasp; needed where several stand in reach.", lengths=(0, 3)
     )
     points_reliability: str = _parameter(
         "auto",

@@ -111,6 +111,9 @@ def damaged_files(folder: Path) -> dict[str, tuple[Path, str]]:
             cases[f"{name}.{kind}"] = (path, words)
         (folder / f"empty.{kind}").touch()
         cases[f"empty.{kind}"] = (folder / f"empty.{kind}", "empty")
+    header = (folder / "good.pcd").read_bytes().split(b"DATA binary\n")[0]
+    (folder / "bare.pcd").write_bytes(header + b"DATA binary\n" + b"\x00" * 40)
+    cases["bare.pcd"] = (folder / "bare.pcd", "400 points need 400 bytes and it holds 40")
     flipped = bytearray((folder / "good.npz").read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
     (folder / "flipped.npz").write_bytes(flipped)

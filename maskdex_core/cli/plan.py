@@ -31,7 +31,7 @@ class Plan(TorchCommand):
     hand: str = "freedom_v2"
     """Target hand, by name or by the path of its YAML."""
     arm: str = "xarm7"
-    """Arm, by name or by the path of its YAML."""
+    """Arm, by name."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder for report.json, trajectory.json, scene.npz, plan.png and object.ply."""
     seed: Annotated[int | None, arg(metavar="N")] = None

@@ -186,7 +186,7 @@ def _promised_points(path: Path) -> int:
     if any(line.split()[:2] in (["format", "ascii"], ["DATA", "ascii"]) for line in text):
         held, needed, unit = len(data.split(b"\n")) - data.endswith(b"\n"), count, "lines"
     else:
-        held, needed, unit = len(data), count * _ply_vertex_bytes(text) if is_ply else 1, "bytes"
+        held, needed, unit = len(data), count * (_ply_vertex_bytes(text) if is_ply else 1), "bytes"
     if held < needed:
         raise CloudError(f"damaged {kind} file: {count} points need {needed} {unit} and it holds {held}")
     return count

@@ -39,7 +39,7 @@ class CellConfig:
 
     Attributes:
         object: a procedural family, `family_seed`, or the path of a mesh.
-        hand, arm: names of shipped ones, or paths of their YAML. seed: of the camera's noise.
+        hand: name of a shipped one, or path of its YAML. arm: name. seed: of the camera's noise.
     """
 
     object: str = "mug"
