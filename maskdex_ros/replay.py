@@ -188,7 +188,8 @@ def _player_command(bag: Path, summary: BagSummary, options: ReplayOptions) -> l
     command = [sys.executable, "-m", "maskdex_ros.bag_player", str(bag), "--rate", str(options.rate)]
     names = sorted({*remap.values(), "task_text"})
     moving = summary.transforms_topics if summary.base_from_camera is None else ()
-    command += ["--topics", *remap, *moving, "--wait-for", *names, "--wait", str(LOADING), "--clock", "--follow", "maskdex"]
+    command += ["--topics", *remap, *moving, "--wait-for", *names, "--wait", str(LOADING)]
+    command += ["--clock", "--follow", "maskdex"]
     if options.text is not None:
         command.append(f"--say={options.text}")
     if summary.recorded is not None and summary.recorded.cloud_stamp is not None:

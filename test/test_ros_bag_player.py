@@ -47,7 +47,7 @@ def test_summary_without_transform_or_text_says_so(tmp_path: Path) -> None:
 
 
 def test_a_long_record_of_moving_frames_is_no_camera_pose(tmp_path: Path) -> None:
-    """What the arm did with its camera is for the node to look up at the cloud's time; static transforms still count."""
+    """The node looks a moving camera up at the cloud's time; static transforms still count."""
     summary = summarise(write_bag(tmp_path / "bag", transform=False, moving=10_100))
     assert summary.base_from_camera is None
     assert summary.transforms_topics == ("/tf",)
