@@ -18,6 +18,7 @@ from perception_scenes import (
     signed_distance,
     table,
 )
+from scipy.spatial import cKDTree
 
 from maskdex_core.perception.completion import ClosedGeometry, close_geometry, surface_points
 from maskdex_core.perception.files import load_cloud
@@ -57,12 +58,13 @@ SHAPES = [
 
 @pytest.mark.parametrize(("make", "elevation", "least", "greatest", "unseen_error"), SHAPES)
 def test_half_seen_solids_close(make, elevation, least: float, greatest: float, unseen_error: float):
-    closed, mesh = closed_and_truth(make(), elevation)
+    mesh = placed(make())
+    scene = segment(capture([mesh, table()], camera(elevation))[0])
+    closed = close_geometry(scene)
     assert least < closed.volume / mesh.volume < greatest
     points, _ = surface_points(closed, 2000)
     error = np.abs(signed_distance(mesh, points))
-    cells = np.round((points - closed.origin) / closed.spacing).astype(int)
-    seen = closed.visible[tuple(cells.T)]
+    seen = cKDTree(scene.object_points).query(points)[0] < 1.5 * closed.spacing
     assert np.median(error[seen]) < 0.001
     assert np.quantile(error[~seen], 0.95) < unseen_error
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.distance_field import crossings, interpolate, redistance
@@ -31,14 +30,12 @@ class ClosedGeometry:
     Attributes:
         sdf: (X, Y, Z) float32 metres, negative inside, at voxel centres.
         origin: (3,) centre of voxel (0, 0, 0). spacing: metres between centres.
-        visible: (X, Y, Z) bool, near a point the camera measured; elsewhere the surface is a guess.
         error: (X, Y, Z) float32 metres, how far off the distance is expected to be, where that is known.
     """
 
     sdf: NDArray[np.float32]
     origin: NDArray[np.float64]
     spacing: float
-    visible: NDArray[np.bool_] | None = None
     error: NDArray[np.float32] | None = None
 
     @property
@@ -80,7 +77,7 @@ def close_geometry(scene: Scene, spacing: float = 0.004, margin: float = 0.03, w
     below = -(centers @ table[:3].astype(np.float32) + np.float32(table[3]))
     implicit = np.maximum(implicit, below).reshape(shape)
     sdf = redistance(np.clip(implicit, -spacing, spacing), spacing)
-    return ClosedGeometry(sdf, origin, spacing, near_points(scene.object_points, origin, shape, spacing))
+    return ClosedGeometry(sdf, origin, spacing)
 
 
 def _grid(
@@ -100,16 +97,6 @@ def voxel_centers(origin: NDArray[np.float64], shape: tuple[int, ...], spacing: 
     """Return (X·Y·Z, 3) m in base, the centres of a grid's voxels."""
     axes = [origin[k] + spacing * np.arange(shape[k]) for k in range(3)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
-
-
-def near_points(
-    points: NDArray[np.float32], origin: NDArray[np.float64], shape: tuple[int, ...], spacing: float
-) -> NDArray[np.bool_]:
-    """Return (X, Y, Z) bool, whether a voxel or a neighbour of it holds one of the points (M, 3) m."""
-    cells = np.round((points - origin) / spacing).astype(int)
-    visible = np.zeros(shape, bool)
-    visible[tuple(cells.T)] = True
-    return np.asarray(ndimage.binary_dilation(visible, np.ones((3, 3, 3), bool)), dtype=bool)
 
 
 def surface_points(closed: ClosedGeometry, n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskdex_core.errors import CloudError
-from maskdex_core.perception.completion import ClosedGeometry, near_points, voxel_centers
+from maskdex_core.perception.completion import ClosedGeometry, voxel_centers
 from maskdex_core.perception.completion_network import CompletionNetwork, complete, load_completion
 from maskdex_core.perception.distance_field import continued, interpolate
 from maskdex_core.perception.segment import Scene
@@ -76,4 +76,4 @@ def _along_base(
     distance = np.maximum(distance, -above).reshape(shape).astype(np.float32)
     expected = (band * interpolate(error, within)).reshape(shape).astype(np.float32)
     sdf = continued(distance, spacing, TRUSTED * band)
-    return ClosedGeometry(sdf, low, spacing, near_points(scene.object_points, low, shape, spacing), expected)
+    return ClosedGeometry(sdf, low, spacing, expected)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, KDTree, QhullError
+from scipy.spatial import ConvexHull, QhullError
 
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.cloud import Cloud
-from maskdex_core.perception.clusters import ClusterConfig, cell_means, find_objects, voxel_groups
+from maskdex_core.perception.clusters import ClusterConfig, find_objects, voxel_groups
 from maskdex_core.perception.table import TableConfig, TablePlane, find_table
 
 
@@ -35,7 +35,6 @@ class SegmentConfig:
     """Larger clusters (a wall, a person, the robot) are not objects."""
     min_points: int = 60
     scene_voxel: float = 0.01
-    normal_voxel: float = 0.003
     table: TableConfig = field(default_factory=TableConfig)
     clusters: ClusterConfig = field(default_factory=ClusterConfig)
 
@@ -50,7 +49,7 @@ class Scene:
             table's normal, x along the viewing direction.
         table_plane: (4,) a, b, c, d of a·x + b·y + c·z + d = 0, unit normal up.
         table_height: z of the table below the object.
-        object_points: (M, 3) float32. object_normals: (M, 3) float32, unit, towards the camera.
+        object_points: (M, 3) float32.
         object_indices: (M,) rows of `cloud.points`.
         camera_position: (3,) float64.
         scene_points: (S, 3) float32, everything but the object, thinned to 1 cm (for collision),
@@ -63,7 +62,6 @@ class Scene:
     table_plane: NDArray[np.float64]
     table_height: float
     object_points: NDArray[np.float32]
-    object_normals: NDArray[np.float32]
     object_indices: NDArray[np.intp]
     camera_position: NDArray[np.float64]
     scene_points: NDArray[np.float32]
@@ -212,25 +210,8 @@ def _scene(
         table_plane=np.append(normal, offset),
         table_height=float(-(normal[:2] @ center + offset) / normal[2]),
         object_points=object_points,
-        object_normals=estimate_normals(object_points, camera, config.normal_voxel),
         object_indices=indices[chosen],
         camera_position=camera,
         scene_points=others[first],
         points=points,
     )
-
-
-def estimate_normals(
-    points: NDArray[np.float32], camera_position: NDArray[np.float64], voxel: float, neighbours: int = 16
-) -> NDArray[np.float32]:
-    """Return (M, 3) unit normals towards the camera, by local planes on a voxel-thinned copy."""
-    _, inverse = voxel_groups(points, voxel)
-    centers = cell_means(points, inverse, np.bincount(inverse))  # (V, 3)
-    count = min(neighbours, len(centers))
-    nearby = centers[KDTree(centers).query(centers, k=count)[1].reshape(len(centers), count)]  # (V, k, 3)
-    centred = nearby - nearby.mean(axis=1, keepdims=True)
-    _, vectors = np.linalg.eigh(np.einsum("vki,vkj->vij", centred, centred))
-    normals = vectors[:, :, 0]
-    away = np.einsum("vi,vi->v", normals, camera_position - centers) < 0
-    normals[away] *= -1
-    return normals[inverse].astype(np.float32)

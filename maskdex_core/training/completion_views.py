@@ -102,7 +102,6 @@ def rendered_scene(
         table_plane=np.array([0.0, 0.0, 1.0, -height]),
         table_height=height,
         object_points=points[chosen],
-        object_normals=nothing,
         object_indices=np.flatnonzero(chosen),
         camera_position=position,
         scene_points=nothing,
