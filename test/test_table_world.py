@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,7 @@ from maskdex_core.physics.lift_trial import (
     run_lift,
 )
 from maskdex_core.physics.object_mass import HEAVIEST, LIGHTEST, typical_mass
+from maskdex_core.physics.robot_mjcf import robot_actuators
 from maskdex_core.physics.scene_camera import SceneCamera
 from maskdex_core.physics.table_world import TableWorld
 from maskdex_core.planning.robot import Robot
@@ -64,6 +67,12 @@ def test_an_object_rests_on_the_table_and_the_robot_keeps_its_place(robot: Robot
     wanted = np.concatenate([home.arm_positions, home.hand_positions])
     assert np.abs(world.positions - wanted).max() < 2e-3
     assert world.joint_names == (*robot.arm.joint_names, *robot.hand.joint_names)
+
+
+def test_the_hands_servos_are_as_stiff_as_its_yaml_says() -> None:
+    hand = HandModel.load("leap")
+    hand.spec = dataclasses.replace(hand.spec, stiffness=2.5)
+    assert robot_actuators(Arm.load("xarm7"), hand).count('kp="2.5"') == len(hand.joint_names)
 
 
 def test_links_are_where_the_arms_own_kinematics_put_them(robot: Robot) -> None:

@@ -26,7 +26,7 @@ from maskdex_core.urdf import Urdf, UrdfJoint, read_urdf
 STIFFNESS_PER_EFFORT = 40.0  # 1/rad
 VELOCITY_GAIN = 0.05  # s, share of the stiffness
 ARM_DAMPING, ARM_ARMATURE = 1.0, 0.1  # N·m·s/rad and kg·m², of motors and gears: estimates
-HAND_STIFFNESS, HAND_TORQUE = 5.0, 3.0  # N·m/rad, N·m: as in the hold test, for which squeezes are solved
+HAND_TORQUE = 3.0  # N·m: as in the hold test; stiffness is the hand's own, for which its squeezes are solved
 # contype and conaffinity: the arm meets table and object, the hand also itself; links of the arm overlap by design.
 ARM_CONTACTS, HAND_CONTACTS = 'contype="8" conaffinity="6"', 'contype="1" conaffinity="7"'
 OBJECT_CONTACTS, TABLE_CONTACTS = 'contype="2" conaffinity="5"', 'contype="4" conaffinity="3"'
@@ -57,7 +57,7 @@ def robot_actuators(arm: Arm, hand: HandModel) -> str:
                 f'<position name="{joint.name}" joint="{joint.name}" kp="{stiffness}" kv="{VELOCITY_GAIN * stiffness}"'
                 f' forcerange="{-joint.effort} {joint.effort}"/>'
             )
-    return "".join(rows) + hand_actuators(hand, HAND_STIFFNESS, HAND_TORQUE)
+    return "".join(rows) + hand_actuators(hand, hand.spec.stiffness, HAND_TORQUE)
 
 
 def robot_equalities(hand: HandModel) -> str:
