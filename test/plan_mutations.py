@@ -91,7 +91,7 @@ def _size(rng: Rng, low: float, high: float) -> float:
 
 def _length(last: float) -> float:
     """Return a time that can be drawn from (s), also of a plan whose clock an earlier change has broken."""
-    return max(float(np.nan_to_num(last)), 1e-3)
+    return float(np.clip(np.nan_to_num(last), 1e-3, 1e4))
 
 
 # ------------------------------------------------------------------ mutations
