@@ -43,6 +43,22 @@ def write_cans(folder: Path, grasps: int = 12) -> Path:
     return folder
 
 
+def write_splits(folder: Path, splits: dict[str, str], seeds: dict[str, int] | None = None) -> Path:
+    """One grasp of no hand on each object, in its split; those with a seed are cans that can be built again."""
+    surface = {"points": np.ones((9, 3)), "normals": np.ones((9, 3)), "part_ids": np.zeros(9, int)}
+    rows = [
+        {"object": name, "split": split, "tasks": ["lift"], "texts": ["lift it"], "joints": np.zeros(2),
+         "squeeze": np.zeros(2), "palm_translation": np.zeros(3), "palm_rotation": np.eye(3)}
+        for name, split in splits.items()
+    ]  # fmt: skip
+    facts = {name: {"family": "can", "part_names": ["body"]} for name in splits}
+    for name, seed in (seeds or {}).items():
+        facts[name]["seed"] = seed
+    surfaces = {name: {**surface, **facts[name]} for name in splits}
+    write_dataset(folder, rows, surfaces, {"joint_names": ("a", "b"), "hand": "shadow"})
+    return folder
+
+
 def _row(hand, name: str, split: str, text: str, rng: np.random.Generator) -> dict:
     lower, upper = hand.lower.numpy(), hand.upper.numpy()
     joints = lower + rng.uniform(size=len(lower)) * (upper - lower)

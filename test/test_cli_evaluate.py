@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+import trimesh
 from cli_support import fails, run
-
-from maskdex_core.data.files import write_dataset
+from small_datasets import write_splits
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from maskdex_core.data.files import write_dataset
         ("--samples", "0", "256"),
         ("--samples", "-3", "256"),
         ("--samples", "257", "256"),
+        ("--texts", "12", "11"),
         ("--seed", "-1", "2147483647"),
     ],
 )
@@ -31,19 +32,58 @@ def test_a_dataset_that_is_not_there(tmp_path: Path):
     fails(run("evaluate", "--data", tmp_path / "gone"), 3, "gone")
 
 
+def test_an_unknown_split_names_the_known_ones(tmp_path: Path):
+    data = write_splits(tmp_path / "set", {"ball": "train", "egg": "unseen_instance"})
+    fails(run("evaluate", "--data", data, "--split", "val"), 3, "split 'val'", "train", "unseen_instance")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--lift", "--observation", "full"),
+        ("--meaning", "--texts", "2"),
+        ("--hand", "leap"),
+        ("--split", "fresh", "--objects", "anywhere"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: tuple[str, ...]):
+    fails(run("evaluate", *options), 2, *(option for option in options if option.startswith("--")))
+
+
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    ball = {"points": rng.normal(size=(9, 3)), "normals": rng.normal(size=(9, 3)), "part_ids": np.zeros(9, int)}
-    rows = [
-        {"object": "ball", "split": split, "tasks": ["lift"], "texts": ["lift it"], "joints": np.zeros(2),
-         "squeeze": np.zeros(2), "palm_translation": np.zeros(3), "palm_rotation": np.eye(3)}
-        for split in ("train", "unseen_instance")
-    ]  # fmt: skip
-    facts = {"family": "ball", "part_names": ["body"]}
-    write_dataset(tmp_path / "set", rows, {"ball": {**ball, **facts}}, {"joint_names": ("a", "b"), "hand": "shadow"})
-    return tmp_path / "set"
+def tins(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder with three tins, and a dataset of their grasps in which one is unseen and one unknown."""
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    rows = [{"source": "mine", "name": name, "mesh": f"{name}.obj"} for name in ("old_tin", "new_tin", "other_tin")]
+    for index, row in enumerate(rows):
+        trimesh.creation.cylinder(0.03, 0.08 + 0.01 * index).export(folder / row["mesh"])
+    (folder / "index.json").write_text(json.dumps(rows))
+    splits = {"mine/old_tin": "train", "mine/new_tin": "unseen_instance"}
+    return folder, write_splits(tmp_path / "data", splits)
 
 
-def test_an_unknown_split_names_the_known_ones(dataset: Path):
-    fails(run("evaluate", "--data", dataset, "--split", "val"), 3, "split 'val'", "train", "unseen_instance")
+@pytest.mark.parametrize(("split", "names"), [(None, 3), ("unseen", 1), ("train", 1)])
+def test_lift_trials_take_the_objects_of_the_split_and_all_texts(tins, monkeypatch, split: str | None, names: int):
+    """What reaches the trials; the trials themselves are in test_metrics_lift.py."""
+    from maskdex_core.metrics import lift
+
+    asked = []
+    monkeypatch.setattr(lift, "LiftBench", lambda config: config)
+    monkeypatch.setattr(lift, "lift_trials", lambda bench, objects, *_: iter(asked.extend(objects) or ()))
+    folder, data = tins
+    chosen = () if split is None else ("--split", split)
+    ended = run("evaluate", "--lift", "--objects", folder, "--data", data, "--texts", 2, *chosen)
+    assert ended.code == 0, ended.err
+    assert len(asked) == names and all(len(item.texts) == 2 for item in asked)
+    assert ("1 of 3 objects are in split" in ended.err) == (split is not None)
+    if split == "unseen":
+        assert asked[0].name == "mine/new_tin"
+
+
+def test_a_split_that_holds_nothing_of_the_folder_is_named(tins, tmp_path: Path):
+    folder, _ = tins
+    data = write_splits(tmp_path / "other", {"yours/tin": "unseen_instance", "mine/old_tin": "train"})
+    for mode in ((), ("--meaning",), ("--lift",)):
+        ended = run("evaluate", *mode, "--objects", folder, "--data", data, "--split", "unseen_instance")
+        fails(ended, 3, "none of the 3 objects", "'unseen_instance'")

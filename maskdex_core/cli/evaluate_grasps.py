@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.cli.common import output_file, print_json, say
+from maskdex_core.cli.evaluate_objects import ChosenObjects
 
 if TYPE_CHECKING:
-    from maskdex_core.metrics.subjects import Subject
     from maskdex_core.metrics.success import ObjectTrial
 
 PROTOCOL = (
@@ -25,9 +25,7 @@ PROTOCOL = (
 class GraspOptions:
     """What `maskdex evaluate` was asked for; see there."""
 
-    data: Path
-    split: str
-    objects: Path | None
+    chosen: ChosenObjects
     observation: str
     checkpoint: Path | None
     samples: int
@@ -48,7 +46,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
     from maskdex_core.baselines.kinds import load_sampler
     from maskdex_core.metrics.evaluation import as_json, evaluate, summary
 
-    subjects, where = find_subjects(options)
+    subjects = options.chosen.subjects()
     model = load_sampler(options.checkpoint)
     trials = []
     for trial in evaluate(
@@ -58,7 +56,8 @@ def evaluate_grasps(options: GraspOptions) -> int:
         say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
     table = summary(trials)
     content = {
-        "objects": where, "observation": options.observation, "samples": options.samples, "seed": options.seed,
+        "objects": options.chosen.where, "observation": options.observation, "samples": options.samples,
+        "seed": options.seed,
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
         **as_json(table), "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
@@ -70,18 +69,6 @@ def evaluate_grasps(options: GraspOptions) -> int:
     for name, value in table.items():
         print(f"{name:24s} {value if not isinstance(value, float) else f'{value:.3f}'}")
     return 0
-
-
-def find_subjects(options: GraspOptions) -> tuple[list[Subject], str]:
-    """Return the objects asked for, and where they come from."""
-    from maskdex_core.data.dataset import GraspDataset
-    from maskdex_core.metrics.subjects import FRESH, folder_subjects, fresh_subjects, split_subjects
-
-    if options.objects is not None:
-        return folder_subjects(options.objects), "folder"
-    if options.split == FRESH:
-        return fresh_subjects(), FRESH
-    return split_subjects(GraspDataset.load(options.data), options.split), options.split
 
 
 def _row(trial: ObjectTrial) -> dict[str, Any]:
