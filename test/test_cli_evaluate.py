@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import trimesh
 from cli_support import fails, run
-from small_datasets import write_splits
+from grasp_model_support import PALM_FRAME, FakeEncoder, tiny_model
+from small_datasets import write_cans, write_splits
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,54 @@ def test_a_split_that_holds_nothing_of_the_folder_is_named(tins, tmp_path: Path)
     for mode in ((), ("--meaning",), ("--lift",)):
         ended = run("evaluate", *mode, "--objects", folder, "--data", data, "--split", "unseen_instance")
         fails(ended, 3, "none of the 3 objects", "'unseen_instance'")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch) -> Path:
+    """A checkpoint with random weights, and an encoder of words in the place of the one that it lacks."""
+    torch.set_num_threads(1)
+    monkeypatch.setattr("maskdex_core.grasp.model.load_encoder", lambda name: FakeEncoder())
+    tiny_model(tokenizer=PALM_FRAME).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_table_of_grasps_on_one_can(tiny: Path, tmp_path: Path):
+    data, out = write_cans(tmp_path / "data"), tmp_path / "table.json"
+    ended = run(
+        "evaluate", "--data", data, "--split", "unseen", "--checkpoint", tiny, "--samples", "2", "--texts", "2",
+        "--out", out, "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    content = json.loads(out.read_text())
+    assert json.loads(ended.out) == content
+    assert (content["objects"], content["observation"], content["samples"]) == ("unseen", "full", 2)
+    assert [trial["object"] for trial in content["trials"]] == ["can_001"] * 2 and "can_001" in ended.err
+    assert len({trial["text"] for trial in content["trials"]}) == 2
+    assert content["raw"]["grasps"] == content["refined"]["grasps"] == 4 and content["top1"]["grasps"] == 2
+    raw = sum(trial["raw"] for trial in content["trials"])
+    assert content["raw"]["mean"] == raw / 4 <= content["raw_fc1"]["mean"]
+    assert content["refined"]["mean"] <= content["best_of_k"]["mean"]
+
+
+def test_meshes_of_a_folder_that_are_unseen(tiny: Path, tins):
+    folder, data = tins
+    ended = run(
+        "evaluate", "--objects", folder, "--data", data, "--split", "unseen", "--checkpoint", tiny, "--samples", "1",
+        "--observation", "view",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "1 of 3 objects are in split 'unseen'" in ended.err
+    assert "mine/new_tin" in ended.err and "old_tin" not in ended.err.replace("1 of 3", "")
+    table = dict(line.split(maxsplit=1) for line in ended.out.splitlines())
+    assert table["raw"].endswith("(n 1, objects 1)") and float(table["seconds"]) > 0
+
+
+def test_meaning_on_one_mug(tiny: Path, tmp_path: Path):
+    data = write_cans(tmp_path / "data", family="mug")
+    ended = run("evaluate", "--meaning", "--data", data, "--checkpoint", tiny, "--samples", "2", "--json")
+    assert ended.code == 0, ended.err
+    content = json.loads(ended.out)
+    (pair,) = content["pairs"]
+    assert pair["object"] == "mug_001" and len(set(pair["texts"])) == 2
+    assert content["edit_joints_deg"] == pytest.approx(0.0, abs=0.1)  # whatever was drawn, edits are local
+    assert content["tokens"]["tips_mm"] > 0

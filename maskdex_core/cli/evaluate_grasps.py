@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
-    "`samples` by the judge of holding, by the full protocols; baseline: antipodal starts, same refinement and "
-    "ranking, at least the same time"
+    "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, its hard and "
+    "paper-like rates over the first 4 draws an object; confidence: the network's own, before any refinement; "
+    "baseline: antipodal starts, same refinement and ranking, at least the same time"
 )
 
 
@@ -74,7 +75,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
 def _row(trial: ObjectTrial) -> dict[str, Any]:
     return {
         "object": trial.name, "text": trial.request.text, "task": trial.request.task,
-        "raw": int(trial.raw_fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw_fc6),
+        "raw": int(trial.raw.fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw.fc6),
         **dataclasses.asdict(trial.top), "chance": round(float(trial.chance[trial.best]), 3),
         "baseline": int(trial.baseline_fc6.sum()), "baseline_of": len(trial.baseline_fc6),
         "baseline_top1": trial.baseline_top1,
