@@ -18,7 +18,7 @@ from maskdex_core.errors import UsageError, unknown_choice
 DEFAULT_OBJECTS, MAX_OBJECTS = 20, 10_000
 DEFAULT_HAND, UNSEEN = "freedom_v2", "unseen"
 MAX_SAMPLES, MAX_TEXTS = 256, 11
-OBSERVATIONS = ("full", "noisy", "view")
+OBSERVATIONS = ("full", "noisy", "view", "view_by_rule", "view_by_network")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class Evaluate(TorchCommand):
     need no dataset; by default unseen_instance, with --lift unseen. With --objects: only those of its objects that
     the dataset has in this split; by default all."""
     observation: str | None = None
-    """What is shown of an object: full (default), noisy (both all round), or view (one noisy depth image). With
-    --lift always a camera's view."""
+    """What is shown of an object: full (default), noisy (both all round), or view (one noisy depth image, its unseen
+    side closed by rule and network; view_by_rule, view_by_network: by one). With --lift always a camera's view."""
     texts: int | None = None
     """Requests an object, 1 by default; with --meaning always two."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
-    "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, its hard and "
-    "paper-like rates over the first 4 draws an object; confidence: the network's own, before any refinement; "
+    "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
+    "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
     "baseline: antipodal starts, same refinement and ranking, at least the same time"
 )
 
