@@ -13,6 +13,7 @@ from maskdex_core.cli.evaluate_grasps import GraspOptions, evaluate_grasps
 from maskdex_core.cli.evaluate_lift import LiftOptions, evaluate_lift
 from maskdex_core.cli.evaluate_meaning import evaluate_meaning
 from maskdex_core.cli.evaluate_objects import ChosenObjects
+from maskdex_core.cli.evaluate_tokens import evaluate_tokens
 from maskdex_core.errors import UsageError, unknown_choice
 
 DEFAULT_OBJECTS, MAX_OBJECTS = 20, 10_000
@@ -26,21 +27,22 @@ class Evaluate(TorchCommand):
     """Grasps on objects of a split or a folder: raw, refined, top-ranked, and without the network.
 
     With --meaning: whether grasps follow the words, edits stay local and tokens keep a grasp.
+    With --tokens: what the tokens' error costs, and whether refinement keeps what holds.
     With --lift: the whole path, from a rendered cloud to an object held in the air."""
 
     data: Annotated[Path, arg(metavar="DIR")] = Path("data/shadow")
     """Dataset with the splits; its procedural objects are grasped."""
     split: str | None = None
     """Split of the dataset ("unseen": all unseen ones), or "fresh": new procedural objects of all families, which
-    need no dataset; by default unseen_instance, with --lift unseen. With --objects: only those of its objects that
-    the dataset has in this split; by default all."""
+    need no dataset; by default unseen_instance, with --lift and --tokens unseen. With --objects: only those of its
+    objects that the dataset has in this split; by default all."""
     observation: str | None = None
     """What is shown of an object: full (default), noisy (both all round), or view (one noisy depth image, its unseen
     side closed by rule and network; view_by_rule, view_by_network: by one). With --lift always a camera's view."""
     texts: int | None = None
     """Requests an object, 1 by default; with --meaning always two."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Grasp model or baseline; the shipped model by default."""
+    """Grasp model or (without --lift, --meaning and --tokens) baseline; the shipped model by default."""
     samples: int = 16
     """Grasps an object and text."""
     limit: int | None = None
@@ -53,6 +55,8 @@ class Evaluate(TorchCommand):
     """Plan, move and lift in a simulated world."""
     meaning: bool = False
     """Exchange texts and edit fingers on objects with two tasks that name different parts."""
+    tokens: bool = False
+    """Encode, decode and refine grasps of the dataset, --samples an object: how many still hold?"""
     objects: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of meshes with an index.json, instead of procedural objects."""
     hand: str | None = None
@@ -73,7 +77,7 @@ class Evaluate(TorchCommand):
                     self.seed, self.out, self.json,
                 )
             )  # fmt: skip
-        judge = evaluate_meaning if self.meaning else evaluate_grasps
+        judge = evaluate_meaning if self.meaning else evaluate_tokens if self.tokens else evaluate_grasps
         return judge(
             GraspOptions(
                 chosen, self.observation or OBSERVATIONS[0], self.checkpoint, self.samples, self.texts or 1, limit,
@@ -84,13 +88,14 @@ class Evaluate(TorchCommand):
     def _split(self) -> str | None:
         if self.split is not None or self.objects is not None:
             return self.split
-        return UNSEEN if self.lift else "unseen_instance"
+        return UNSEEN if self.lift or self.tokens else "unseen_instance"
 
     def _check(self) -> None:
         """Refuse what is unknown, out of range, or would do nothing."""
         check_seed(self.seed)
-        if self.lift and self.meaning:
-            raise UsageError("--lift and --meaning are two evaluations; choose one")
+        modes = [f"--{name}" for name in ("lift", "meaning", "tokens") if getattr(self, name)]
+        if len(modes) > 1:
+            raise UsageError(f"{' and '.join(modes)} are {len(modes)} evaluations; choose one")
         if self.observation not in (None, *OBSERVATIONS):
             raise UsageError(unknown_choice("--observation", self.observation, OBSERVATIONS))
         most_of = {"limit": MAX_OBJECTS, "samples": MAX_SAMPLES, "texts": MAX_TEXTS}
@@ -102,5 +107,9 @@ class Evaluate(TorchCommand):
             raise UsageError(f"--observation {self.observation} does nothing with --lift, which has its own camera")
         if self.meaning and self.texts is not None:
             raise UsageError(f"--texts {self.texts} does nothing with --meaning, which takes two an object")
+        if self.tokens and self.texts is not None:
+            raise UsageError(f"--texts {self.texts} does nothing with --tokens, which draws nothing under a text")
+        if self.tokens and self.split == "fresh":
+            raise UsageError("--split fresh has no grasps in a dataset: --tokens needs another split")
         if not self.lift and self.hand is not None:
             raise UsageError(f"--hand {self.hand} does nothing without --lift: grasps are made by the Shadow hand")

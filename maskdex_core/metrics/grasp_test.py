@@ -122,10 +122,7 @@ class GraspTest:
     def _quick(
         self, grasps: GraspBatch, center: np.ndarray, protocol: HoldProtocol = FC6
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return whether all directions, and whether at least one, were held: (K,) bool each."""
-        physics = self._physics[protocol]
-        found = [run_test(physics, grasps, row, center, quick=True) for row in range(len(grasps))]
-        return np.array([one.fc6 for one in found], bool), np.array([one.fc1 for one in found], bool)
+        return quick_tests(self._physics[protocol], grasps, center)
 
     def _depth_in_mesh(self, pose: HandPose) -> np.ndarray:
         return 1e3 * self._solid.penetration(pose, self._points).numpy()
@@ -138,6 +135,12 @@ def _on_object(grasps: GraspBatch, center: np.ndarray) -> HandPose:
     """Return poses in the object's frame of grasps about `center`."""
     offset = torch.as_tensor(center, dtype=torch.float32)
     return HandPose(grasps.joints, grasps.palm_rotation, grasps.palm_translation + offset)
+
+
+def quick_tests(physics: HoldTest, grasps: GraspBatch, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether grasps about `center` (3,) m hold in all directions, and in at least one: (K,) bool each."""
+    found = [run_test(physics, grasps, row, center, quick=True) for row in range(len(grasps))]
+    return np.array([one.fc6 for one in found], bool), np.array([one.fc1 for one in found], bool)
 
 
 def run_test(physics: HoldTest, grasps: GraspBatch, row: int, center: np.ndarray, quick: bool = False) -> HoldResult:

@@ -73,16 +73,17 @@ def folder_subjects(folder: Path) -> list[Subject]:
     return [Subject(entry.name, entry.annotation.family, entry.load) for entry in entries]
 
 
-def in_split(subjects: Sequence[Subject], data: GraspDataset, split: str) -> list[Subject]:
-    """Return the subjects that a dataset has, by the same name, in a split.
+def in_split(subjects: Sequence[Subject], data: GraspDataset, split: str | None) -> list[Subject]:
+    """Return the subjects that a dataset has, by the same name, in a split (None: in any).
 
     Raises:
         DatasetError: when the split is unknown, or holds none of them.
     """
-    held = set(data.split(split).object_names)
+    held = set((data if split is None else data.split(split)).object_names)
     found = [subject for subject in subjects if subject.name in held]
     if not found:
-        raise DatasetError(f"none of the {len(subjects)} objects is in split {split!r} of the dataset")
+        where = "the dataset" if split is None else f"split {split!r} of the dataset"
+        raise DatasetError(f"none of the {len(subjects)} objects is in {where}")
     return found
 
 

@@ -104,7 +104,7 @@ def try_object(
     return ObjectTrial(
         name=target.name,
         request=request,
-        raw=test.raw(_closed(hand, raw, geometry), geometry.center),
+        raw=test.raw(closed(hand, raw, geometry), geometry.center),
         confidence=np.zeros(0) if raw.confidence is None else raw.confidence.numpy(),
         refined=scores,
         chance=judged(refined.chance).numpy(),
@@ -129,7 +129,8 @@ def judged(values: torch.Tensor | None) -> torch.Tensor:
     return values
 
 
-def _closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+def closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+    """Return grasps as they are, with a solved pre-grasp and squeeze."""
     closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
     return raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
 
