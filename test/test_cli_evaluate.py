@@ -12,6 +12,8 @@ from cli_support import fails, run
 from grasp_model_support import PALM_FRAME, FakeEncoder, tiny_model
 from small_datasets import write_cans, write_splits
 
+from maskdex_core.errors import CloudError
+
 
 @pytest.mark.parametrize(
     ("option", "value", "most"),
@@ -140,3 +142,17 @@ def test_meaning_on_one_mug(tiny: Path, tmp_path: Path):
     assert pair["object"] == "mug_001" and len(set(pair["texts"])) == 2
     assert content["edit_joints_deg"] == pytest.approx(0.0, abs=0.1)  # whatever was drawn, edits are local
     assert content["tokens"]["tips_mm"] > 0
+
+
+@pytest.mark.parametrize(("mode", "place"), [((), "success"), (("--tokens",), "token_grasps")])
+def test_objects_that_no_camera_sees_are_left_out_and_a_table_of_none_is_refused(
+    tiny: Path, tmp_path: Path, monkeypatch, caplog, mode: tuple[str, ...], place: str
+):
+    def blind(*_: object) -> None:
+        raise CloudError("too dark")
+
+    monkeypatch.setattr(f"maskdex_core.metrics.{place}.observe", blind)
+    data = write_cans(tmp_path / "data")
+    ended = run("evaluate", *mode, "--data", data, "--checkpoint", tiny, "--observation", "view")
+    fails(ended, CloudError.exit_code, "no camera sees enough of any object")
+    assert "can_001 is left out: too dark" in caplog.text

@@ -55,6 +55,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
     ):
         trials.append(trial)
         say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
+    options.chosen.check_seen(trials)
     table = summary(trials)
     content = {
         "objects": options.chosen.where, "observation": options.observation, "samples": options.samples,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskdex_core.cli.common import say
-from maskdex_core.errors import UsageError
+from maskdex_core.errors import CloudError, UsageError
 
 if TYPE_CHECKING:
     from maskdex_core.data.dataset import GraspDataset
@@ -68,3 +69,12 @@ class ChosenObjects:
         kept = in_split(found, self.dataset(), self.split)
         say(f"{self.folder}: {len(kept)} of {len(found)} objects are in split {self.split!r}")
         return kept
+
+    def check_seen(self, trials: Sequence[object]) -> None:
+        """Refuse to make a table of nothing.
+
+        Raises:
+            CloudError: when all objects were left out, for no camera saw enough of them.
+        """
+        if not trials:
+            raise CloudError(f"no camera sees enough of any object of {self.where!r}")

@@ -35,6 +35,7 @@ def evaluate_tokens(options: GraspOptions) -> int:
         trials.append(trial)
         decoded, refined = int(trial.decoded.sum()), int(trial.decoded_refined.sum())
         say(f"{trial.name}: {decoded} decoded, {refined} refined of {len(trial.stored)}")
+    options.chosen.check_seen(trials)
     table, groups = token_summary(trials), by_tip_error(trials)
     content = {
         "protocol": PROTOCOL, "objects": options.chosen.where, "observation": options.observation,

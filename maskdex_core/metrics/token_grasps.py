@@ -9,6 +9,7 @@ Index legend: G grasps of one object.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.errors import CloudError
 from maskdex_core.grasp.decoder import PalmPose
 from maskdex_core.grasp.tokenizer import GraspTokenizer
 from maskdex_core.grasp.types import GraspBatch
@@ -31,6 +33,8 @@ from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.proposals import refine_grasps
 from maskdex_core.refine.optimizer import RefineConfig
+
+logger = logging.getLogger(__name__)
 
 GROUPS = 4  # of equal size, by tip error
 
@@ -61,20 +65,26 @@ def token_trials(
     Args:
         subjects: their names are the dataset's. observation: what refinement is shown; see `observe`.
 
-    Raises:
-        CloudError: when no camera sees enough of an object.
+    Objects that no camera sees well enough are left out with a warning.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
     for subject in drawn(subjects, limit, rng):
         own = [row for row, name in enumerate(data.table["object"]) if name == subject.name]
         some = data.subset(sorted(rng.permutation(own)[:each].tolist()))
-        yield try_tokens(tokenizer, hand, some, subject.load(), observation, seed)
+        try:
+            yield try_tokens(tokenizer, hand, some, subject.load(), observation, seed)
+        except CloudError as error:
+            logger.warning("%s is left out: %s", subject.name, error)
 
 
 def try_tokens(
     tokenizer: GraspTokenizer, hand: HandModel, data: GraspDataset, target: TargetObject, observation: str, seed: int
 ) -> TokenTrial:
-    """Write the grasps of a dataset on one object as tokens, read them again, refine both and test all."""
+    """Write the grasps of a dataset on one object as tokens, read them again, refine both and test all.
+
+    Raises:
+        CloudError: when no camera sees enough of the object.
+    """
     geometry = observe(target, observation, np.random.default_rng([seed, 3]))
     center = torch.tensor(geometry.center, dtype=torch.float32)
     joints, pregrasp, squeeze = (data.joints_as(hand.joint_names, name) for name in ("joints", "pregrasp", "squeeze"))
