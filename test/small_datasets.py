@@ -30,16 +30,32 @@ def write_ellipsoids(folder: Path, objects: int = 4, each: int = 6, texts: int =
     return folder
 
 
-def write_cans(folder: Path, grasps: int = 12) -> Path:
-    """One can to train on and one unseen, which can be built again for tests in simulation."""
+def write_cans(folder: Path, grasps: int = 12, family: str = "can") -> Path:
+    """One can (or another family) to train on and one unseen, which can be built again for tests in simulation."""
     hand, rng, surfaces, rows = shadow(), np.random.default_rng(0), {}, []
     for seed, split in ((0, "train"), (1, "unseen_instance")):
-        name, shape = f"can_{seed:03d}", make_object("can", seed)
+        name, shape = f"{family}_{seed:03d}", make_object(family, seed)
         points, normals, parts = shape.sample_surface(256)
-        facts = {"family": "can", "seed": seed, "part_names": list(shape.part_names)}
+        facts = {"family": family, "seed": seed, "part_names": list(shape.part_names)}
         surfaces[name] = {"points": points, "normals": normals, "part_ids": parts, **facts}
         rows += [_row(hand, name, split, "lift the can", rng) for _ in range(grasps if split == "train" else 2)]
     write_dataset(folder, rows, surfaces, {"joint_names": hand.joint_names, "hand": "shadow"})
+    return folder
+
+
+def write_splits(folder: Path, splits: dict[str, str], seeds: dict[str, int] | None = None) -> Path:
+    """One grasp of no hand on each object, in its split; those with a seed are cans that can be built again."""
+    surface = {"points": np.ones((9, 3)), "normals": np.ones((9, 3)), "part_ids": np.zeros(9, int)}
+    rows = [
+        {"object": name, "split": split, "tasks": ["lift"], "texts": ["lift it"], "joints": np.zeros(2),
+         "squeeze": np.zeros(2), "palm_translation": np.zeros(3), "palm_rotation": np.eye(3)}
+        for name, split in splits.items()
+    ]  # fmt: skip
+    facts = {name: {"family": "can", "part_names": ["body"]} for name in splits}
+    for name, seed in (seeds or {}).items():
+        facts[name]["seed"] = seed
+    surfaces = {name: {**surface, **facts[name]} for name in splits}
+    write_dataset(folder, rows, surfaces, {"joint_names": ("a", "b"), "hand": "shadow"})
     return folder
 
 

@@ -11,6 +11,7 @@ from cli_support import fails, run
 from grasp_model_support import PALM_FRAME, TEXT_DIM, shadow, tiny_config, tiny_experiment, tiny_model
 from small_datasets import write_cans
 
+from maskdex_core.ablations import run as ablation_run
 from maskdex_core.ablations.run import Ablation, Protocol
 from maskdex_core.ablations.table import markdown, read_rows
 from maskdex_core.ablations.textless import TextlessSampler
@@ -38,6 +39,13 @@ def test_every_variant_fits_the_shipped_configuration(name: str):
         assert changed.model.tokenizer != reference.model.tokenizer
 
 
+def test_another_observation_or_other_settings_of_sampling_are_not_trained():
+    untrained = {name for name, variant in load_variants().items() if not variant.trained}
+    assert {"view", "view_by_rule", "view_by_network", "steps_2", "samples_4", REFERENCE} <= untrained
+    assert not {"commitment_0.1", "commitment_1", "codes_128_dim_256"} & untrained
+    assert load_variants()["commitment_1"].own_tokenizer
+
+
 def test_the_whole_hand_has_as_many_codes_as_the_reference_where_it_says_so():
     tokenizer = load_experiment("small").model.tokenizer
     change = load_variants()["holistic_equal_codes"].change
@@ -53,6 +61,7 @@ def test_wrong_variants_are_named(tmp_path):
         ("reference: {group: x}\nbad: {group: x, kind: oracle}", "kind 'oracle' is unknown; known: cvae, flow, model"),
         ("reference: {group: x}\nbad: {group: x, kind: flow, sampling: {steps: 1}}", "neither"),
         ("reference: {group: x}\nbad: {group: x, stepz: 1}", "stepz"),
+        ("reference: {group: x}\nbad: {group: x, observation: xray}", "observation 'xray' is unknown; known: full"),
     ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=said):
@@ -89,13 +98,16 @@ def test_a_variant_is_trained_and_measured_once(cans, tmp_path, monkeypatch, cap
     torch.manual_seed(0)
     monkeypatch.setattr(ranking, "hold_judge", lambda: ranking.HoldJudge().eval())  # the order is not what is tested
     own = {"tokenizer_training": {"epochs": 3}, "transformer_training": {"epochs": 3}}
-    variants = {"blind": Variant("Parts", hand="whole", text=False, change=own, samples=2)}
+    variants = {"blind": Variant("Parts", hand="whole", text=False, change=own, samples=2, observation="noisy")}
+    shown, evaluate = [], ablation_run.evaluate
+    monkeypatch.setattr(ablation_run, "evaluate", lambda *arguments: shown.append(arguments[2]) or evaluate(*arguments))
     protocol = Protocol("tiny", 1.0, "unseen_instance", "full", objects=1, samples=2, seed=0)
     tiny = tiny_experiment()
     ablation = Ablation(cans, tmp_path, tiny, protocol)
     ((name, row),) = ablation.run(variants)
     assert (name, row["group"], row["samples"]) == ("blind", "Parts", 2)
-    assert row["differs"] == {"hand": "whole", "text": False, "change": own, "samples": 2}
+    assert row["differs"] == {"hand": "whole", "text": False, "change": own, "samples": 2, "observation": "noisy"}
+    assert shown == ["noisy"] and row["protocol"]["observation"] == "full"
     assert row["table"]["raw"]["grasps"] == 2 and row["table"]["top1"]["objects"] == 1
     assert json.loads((tmp_path / "rows" / "blind.json").read_text()) == row
 

@@ -14,8 +14,8 @@ from cli_support import fails, run
 from maskdex_core.data.dataset import GraspDataset
 from maskdex_core.errors import CloudError, DatasetError, MaskdexError
 from maskdex_core.metrics.lift import LiftTrial, Placement, attempt, lift_summary, plan_failure
-from maskdex_core.metrics.lift_objects import folder_objects, unseen_objects
-from maskdex_core.metrics.subjects import spoken_name
+from maskdex_core.metrics.lift_objects import lift_objects
+from maskdex_core.metrics.subjects import folder_subjects, split_subjects, spoken_name
 from maskdex_core.resources import resource_path
 
 pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
@@ -77,27 +77,28 @@ def test_objects_stand_in_front_of_the_robot_and_cameras_look_at_them() -> None:
 
 def test_unseen_objects_are_unseen_and_their_texts_are_the_datasets() -> None:
     data = GraspDataset.load(resource_path("data/shadow"))
-    objects = unseen_objects(data, 2, 6, 0)
+    subjects = split_subjects(data, "unseen")
+    objects = lift_objects(subjects, 2, 6, 0)
     trained = set(data.split("train").object_names)
     assert len(objects) == 6
     assert not {item.name for item in objects} & trained
     assert all(len(item.texts) == 2 for item in objects)
     assert objects[0].load().name == objects[0].name
-    assert [item.name for item in unseen_objects(data, 2, 6, 0)] == [item.name for item in objects]
+    assert [item.name for item in lift_objects(subjects, 2, 6, 0)] == [item.name for item in objects]
 
 
 def test_a_folder_of_meshes_needs_no_annotation(tmp_path: Path) -> None:
     trimesh.creation.cylinder(0.03, 0.1).export(tmp_path / "tin.obj")
     row = {"name": "007_tuna_tin", "source": "mine", "mesh": "tin.obj"}
     (tmp_path / "index.json").write_text(json.dumps([row]))
-    (found,) = folder_objects(tmp_path, 3, None, 0)
+    (found,) = lift_objects(folder_subjects(tmp_path), 3, None, 0)
     assert found.name == "mine/007_tuna_tin"
     assert all("tuna tin" in text for text in found.texts)
     target = found.load()
     assert target.bounds[0, 2] == pytest.approx(0.0, abs=1e-4)
     assert sum(piece.volume for piece in target.pieces) == pytest.approx(np.pi * 0.03**2 * 0.1, rel=0.05)
     with pytest.raises(DatasetError, match="cannot be read"):
-        folder_objects(tmp_path / "missing", 1, None, 0)
+        folder_subjects(tmp_path / "missing")
 
 
 def test_names_are_said_as_people_say_them() -> None:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from maskdex_core.cli import evaluate
 from maskdex_core.errors import UsageError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.antipodal import FieldSurface, antipodal_starts
-from maskdex_core.metrics.observation import observe
+from maskdex_core.metrics.observation import OBSERVATIONS, observe
 from maskdex_core.objects.procedural import make_object
 
 TARGET = make_object("can", 3)
@@ -35,8 +36,24 @@ def test_a_single_view_shows_one_side():
     assert float(_error(geometry).median()) < 0.01
 
 
+def test_a_view_is_closed_by_rule_and_network_or_by_one_of_them():
+    both, rule, network = (
+        observe(TARGET, kind, np.random.default_rng(0)) for kind in ("view", "view_by_rule", "view_by_network")
+    )
+    assert torch.equal(both.points, rule.points) and torch.equal(both.points, network.points)
+    places = 0.1 * torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) - 0.05
+    by_network, by_rule = both.sdf.query(places)[0], both.second.query(places)[0]
+    assert not torch.allclose(by_network, by_rule, atol=1e-3)
+    assert torch.equal(rule.sdf.query(places)[0], by_rule) and rule.second is None
+    assert torch.equal(network.sdf.query(places)[0], by_network) and network.second is None
+
+
+def test_the_command_knows_every_observation():
+    assert evaluate.OBSERVATIONS == OBSERVATIONS
+
+
 def test_an_unknown_observation_names_the_known_ones():
-    with pytest.raises(UsageError, match="observation 'half' is unknown; known: full, noisy, view"):
+    with pytest.raises(UsageError, match="observation 'half' is unknown; known: full, noisy, view, view_by_network"):
         observe(TARGET, "half", np.random.default_rng(0))
 
 

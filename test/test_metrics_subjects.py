@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from small_datasets import write_splits
 
+from maskdex_core.data.dataset import GraspDataset
+from maskdex_core.errors import DatasetError
 from maskdex_core.metrics.meaning import opposite_requests
-from maskdex_core.metrics.subjects import drawn, fresh_subjects, spoken_name
+from maskdex_core.metrics.subjects import Subject, drawn, fresh_subjects, in_split, split_subjects, spoken_name
 from maskdex_core.objects.procedural import FAMILIES
 
 
@@ -27,6 +30,25 @@ def test_objects_are_drawn_without_repetition_and_by_seed():
 @pytest.mark.parametrize(("name", "spoken"), [("ycb/006_mustard_bottle", "mustard bottle"), ("12", "object")])
 def test_names_are_said_as_people_say_them(name, spoken):
     assert spoken_name(name) == spoken
+
+
+def test_unseen_stands_for_every_unseen_split_and_no_other(tmp_path):
+    splits = {"a": "train", "b": "unseen_instance", "c": "unseen_category", "x/ball": "unseen_category"}
+    data = GraspDataset.load(write_splits(tmp_path / "set", splits, {"a": 1, "b": 2, "c": 3}))
+    assert [s.name for s in split_subjects(data, "unseen")] == ["c", "b"]
+    assert [s.name for s in split_subjects(data, "unseen_instance")] == ["b"]
+    assert set(data.split("unseen").object_names) == {"b", "c", "x/ball"}
+    with pytest.raises(DatasetError, match="split 'unsee' is unknown; known: train, unseen_category, unseen_instance"):
+        data.split("unsee")
+
+
+def test_objects_of_a_folder_are_looked_up_in_a_split_by_name(tmp_path):
+    data = GraspDataset.load(write_splits(tmp_path / "set", {"x/ball": "unseen_instance", "y/ball": "train"}))
+    folder = [Subject(name, "can", lambda: None) for name in ("x/ball", "y/ball", "z/ball")]
+    assert [s.name for s in in_split(folder, data, "unseen")] == ["x/ball"]
+    assert [s.name for s in in_split(folder, data, "train")] == ["y/ball"]
+    with pytest.raises(DatasetError, match="none of the 1 objects is in split 'unseen'"):
+        in_split(folder[1:2], data, "unseen")
 
 
 def test_opposite_requests_name_parts_that_have_nothing_in_common():

@@ -99,7 +99,15 @@ def test_stopping_early_gives_the_same_verdict(hand):
     grasp = held_grasps()["mug"]
     whole = _run(hand, grasp, squeeze=grasp.joints)
     early = _run(hand, grasp, squeeze=grasp.joints, quick=True)
-    assert early.fc6 == whole.fc6 and early.passed.sum() <= whole.passed.sum()
+    assert early.fc6 == whole.fc6 and early.fc1 == whole.fc1 and early.passed.sum() <= whole.passed.sum()
+
+
+def test_stopping_early_finds_the_one_direction_that_holds(hand, monkeypatch):
+    """Only the last direction holds: the quick test must not have given up at the first."""
+    shares = iter([2.0] * 5 + [0.5])
+    monkeypatch.setattr(HoldTest, "_push", lambda *_: next(shares))
+    result = _run(hand, held_grasps()["can"], quick=True)
+    assert result.passed.tolist() == [False] * 5 + [True] and result.fc1 and not result.fc6
 
 
 def test_slippery_hands_hold_less(hand):

@@ -95,8 +95,8 @@ class Ablation:
     def _measure(self, name: str, variant: Variant, subjects: list[Subject]) -> dict[str, Any]:
         logger.info("%s: %s", name, "own weights" if variant.trained else "weights of the reference")
         sampler, protocol = self._sampler(name, variant), self.protocol
-        samples = variant.samples or protocol.samples
-        trials = list(evaluate(sampler, subjects, protocol.observation, samples, protocol.objects, protocol.seed))
+        samples, shown = variant.samples or protocol.samples, variant.observation or protocol.observation
+        trials = list(evaluate(sampler, subjects, shown, samples, protocol.objects, protocol.seed))
         return {
             "variant": name, "group": variant.group, "differs": _differences(variant), "samples": samples,
             "protocol": dataclasses.asdict(protocol), "model": sampler.info, "table": as_json(summary(trials)),

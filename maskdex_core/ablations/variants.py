@@ -11,6 +11,7 @@ from typing import Any
 from maskdex_core.baselines.kinds import KINDS
 from maskdex_core.config import from_mapping, read_yaml
 from maskdex_core.errors import ConfigError, UsageError, unknown_choice
+from maskdex_core.metrics.observation import OBSERVATIONS
 from maskdex_core.resources import resource_path
 from maskdex_core.training.config import ExperimentConfig
 
@@ -20,7 +21,8 @@ HANDS = ("parts", "whole")
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of a table. What differs in sampling alone is not trained: it is the reference, asked otherwise."""
+    """One row of a table. What differs in sampling or observation alone is not trained: it is the reference, asked
+    otherwise."""
 
     group: str
     """The table it stands in."""
@@ -36,11 +38,15 @@ class Variant:
     """Laid over the checkpoint's sampling settings."""
     samples: int = 0
     """Grasps an object K; 0 is as many as the others."""
+    observation: str = ""
+    """What is shown of an object (`observe`); "" is what the others see."""
 
     def __post_init__(self) -> None:
         for name, choices in (("kind", (MODEL, *KINDS)), ("hand", HANDS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(unknown_choice(name, getattr(self, name), choices))
+        if self.observation not in ("", *OBSERVATIONS):
+            raise ConfigError(unknown_choice("observation", self.observation, OBSERVATIONS))
         if self.kind != MODEL and (self.hand != "parts" or self.sampling):
             raise ConfigError(f"a {self.kind!r} has neither a tokenizer's hand nor sampling settings")
 

@@ -32,7 +32,7 @@ class Ablate(TorchCommand):
     split: str = "unseen_instance"
     """Split whose procedural objects are grasped; results are reported on another one."""
     observation: str = "full"
-    """What is shown of an object: full, noisy or view."""
+    """What is shown of an object: full, noisy, view, view_by_rule or view_by_network."""
     limit: int = 20
     """Objects."""
     samples: int = 16

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.cli.common import output_file, print_json, say
+from maskdex_core.cli.evaluate_objects import ChosenObjects
 
 if TYPE_CHECKING:
-    from maskdex_core.metrics.subjects import Subject
     from maskdex_core.metrics.success import ObjectTrial
 
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
-    "`samples` by the judge of holding, by the full protocols; baseline: antipodal starts, same refinement and "
-    "ranking, at least the same time"
+    "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
+    "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
+    "baseline: antipodal starts, same refinement and ranking, at least the same time"
 )
 
 
@@ -25,9 +26,7 @@ PROTOCOL = (
 class GraspOptions:
     """What `maskdex evaluate` was asked for; see there."""
 
-    data: Path
-    split: str
-    objects: Path | None
+    chosen: ChosenObjects
     observation: str
     checkpoint: Path | None
     samples: int
@@ -48,7 +47,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
     from maskdex_core.baselines.kinds import load_sampler
     from maskdex_core.metrics.evaluation import as_json, evaluate, summary
 
-    subjects, where = find_subjects(options)
+    subjects = options.chosen.subjects()
     model = load_sampler(options.checkpoint)
     trials = []
     for trial in evaluate(
@@ -56,9 +55,11 @@ def evaluate_grasps(options: GraspOptions) -> int:
     ):
         trials.append(trial)
         say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
+    options.chosen.check_seen(trials)
     table = summary(trials)
     content = {
-        "objects": where, "observation": options.observation, "samples": options.samples, "seed": options.seed,
+        "objects": options.chosen.where, "observation": options.observation, "samples": options.samples,
+        "seed": options.seed,
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
         **as_json(table), "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
@@ -72,22 +73,10 @@ def evaluate_grasps(options: GraspOptions) -> int:
     return 0
 
 
-def find_subjects(options: GraspOptions) -> tuple[list[Subject], str]:
-    """Return the objects asked for, and where they come from."""
-    from maskdex_core.data.dataset import GraspDataset
-    from maskdex_core.metrics.subjects import FRESH, folder_subjects, fresh_subjects, split_subjects
-
-    if options.objects is not None:
-        return folder_subjects(options.objects), "folder"
-    if options.split == FRESH:
-        return fresh_subjects(), FRESH
-    return split_subjects(GraspDataset.load(options.data), options.split), options.split
-
-
 def _row(trial: ObjectTrial) -> dict[str, Any]:
     return {
         "object": trial.name, "text": trial.request.text, "task": trial.request.task,
-        "raw": int(trial.raw_fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw_fc6),
+        "raw": int(trial.raw.fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw.fc6),
         **dataclasses.asdict(trial.top), "chance": round(float(trial.chance[trial.best]), 3),
         "baseline": int(trial.baseline_fc6.sum()), "baseline_of": len(trial.baseline_fc6),
         "baseline_top1": trial.baseline_top1,

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from maskdex_core.cli.common import output_file, print_json, say
-
-TEXTS = 1  # sentences an object
+from maskdex_core.cli.evaluate_objects import ChosenObjects
 
 
 @dataclass(frozen=True)
 class LiftOptions:
     """What `evaluate --lift` was asked: see `Evaluate`."""
 
-    data: Path
-    objects: Path | None
+    chosen: ChosenObjects
     hand: str
     checkpoint: Path | None
     samples: int
+    texts: int
     limit: int | None
     seed: int
     out: Path | None
@@ -34,15 +33,11 @@ def evaluate_lift(options: LiftOptions) -> int:
         MaskdexError: when objects, hand or checkpoint cannot be used.
     """
     out = None if options.out is None else output_file(options.out, ".json")
-    from maskdex_core.data.dataset import GraspDataset
     from maskdex_core.metrics.lift import LiftBench, lift_summary, lift_trials
-    from maskdex_core.metrics.lift_objects import folder_objects, unseen_objects
+    from maskdex_core.metrics.lift_objects import lift_objects
     from maskdex_core.planner import PlannerConfig
 
-    if options.objects is None:
-        objects = unseen_objects(GraspDataset.load(options.data), TEXTS, options.limit, options.seed)
-    else:
-        objects = folder_objects(options.objects, TEXTS, options.limit, options.seed)
+    objects = lift_objects(options.chosen.subjects(), options.texts, options.limit, options.seed)
     checkpoint = None if options.checkpoint is None else str(options.checkpoint)
     bench = LiftBench(PlannerConfig(hand=options.hand, checkpoint=checkpoint, samples=options.samples))
     trials, summary = [], lift_summary([], options.hand)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.cli.common import output_file, print_json, say
-from maskdex_core.cli.evaluate_grasps import GraspOptions, find_subjects
+from maskdex_core.cli.evaluate_grasps import GraspOptions
 
 if TYPE_CHECKING:
     from maskdex_core.grasp.model import GraspModel
@@ -52,7 +52,7 @@ def _swaps(model: GraspModel, options: GraspOptions) -> dict[str, Any]:
 
     hand, rng = HandModel.load("shadow"), np.random.default_rng(options.seed)
     swaps, joints, palm, rows = [], [], [], []
-    for subject in drawn(find_subjects(options)[0], None, rng):
+    for subject in drawn(options.chosen.subjects(), None, rng):
         pair = opposite_requests(subject.requests(rng))
         if pair is None:
             continue
@@ -80,17 +80,15 @@ def _swaps(model: GraspModel, options: GraspOptions) -> dict[str, Any]:
 
 
 def _tokens(model: GraspModel, options: GraspOptions) -> dict[str, float]:
-    from maskdex_core.data.dataset import GraspDataset
     from maskdex_core.hands.model import HandModel
     from maskdex_core.metrics.reconstruction import reconstruction
+    from maskdex_core.metrics.subjects import UNSEEN
 
-    data = GraspDataset.load(options.data)
-    unseen = [row for row, split in enumerate(data.table["split"]) if str(split).startswith("unseen")]
-    return reconstruction(model.tokenizer, HandModel.load("shadow"), data.subset(unseen))
+    return reconstruction(model.tokenizer, HandModel.load("shadow"), options.chosen.dataset().split(UNSEEN))
 
 
 def _no_pairs(options: GraspOptions) -> Exception:
     from maskdex_core.errors import DatasetError
 
-    where = options.objects or options.split
+    where = options.chosen.folder or options.chosen.split
     return DatasetError(f"no object of {str(where)!r} has two tasks that name different parts")

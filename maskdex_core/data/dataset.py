@@ -77,16 +77,26 @@ class GraspDataset:
         }
         return cls.from_table(table, objects, tuple(content["info"]["joint_names"]), content["info"])
 
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Return the splits that a name stands for, sorted: itself, and "unseen" for all that begin with "unseen_".
+
+        Raises:
+            DatasetError: when no grasp has such a split.
+        """
+        known = {str(split) for split in self.table["split"]}
+        found = sorted(split for split in known if split == name or split.startswith(f"{name}_"))
+        if not found:
+            raise DatasetError(unknown_choice("split", name, known))
+        return tuple(found)
+
     def split(self, name: str) -> GraspDataset:
-        """Return the grasps whose `split` column is `name` ("train", "unseen", ...).
+        """Return the grasps of the splits that `name` stands for; see `splits`.
 
         Raises:
             DatasetError: when no grasp has that split.
         """
-        rows = [row for row, split in enumerate(self.table["split"]) if split == name]
-        if not rows:
-            raise DatasetError(unknown_choice("split", name, set(self.table["split"])))
-        return self.subset(rows)
+        wanted = self.splits(name)
+        return self.subset([row for row, split in enumerate(self.table["split"]) if split in wanted])
 
     def subset(self, rows: Sequence[int]) -> GraspDataset:
         """Return the grasps at some rows; objects without a grasp are left out."""

@@ -53,11 +53,17 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
 
     chance = np.concatenate([t.chance for t in trials])
     held = np.concatenate([t.refined.fc6 for t in trials])
+    depth = np.concatenate([t.refined.pen_mesh_mm for t in trials])
     hand = HandModel.load("shadow")
     entropy = joint_entropy(np.concatenate([t.joints for t in trials]), hand.lower.numpy(), hand.upper.numpy())
     table: dict[str, Rate | float] = {
-        "raw": over(lambda t: t.raw_fc6),
+        "raw": over(lambda t: t.raw.fc6),
+        "raw_fc1": over(lambda t: t.raw.fc1),
+        "raw_fc6_hard": over(lambda t: t.raw.fc6_hard),
+        "raw_paper_like": over(lambda t: t.raw.paper_like),
+        "raw_pen_mesh_mm": over(lambda t: t.raw.pen_mesh_mm),
         "refined": over(lambda t: t.refined.fc6),
+        "refined_fc1": over(lambda t: t.refined.fc1),
         "top1": over(lambda t: t.top.fc6),
         "best_of_k": over(lambda t: bool(t.refined.fc6.any())),
         "baseline": over(lambda t: t.baseline_fc6),
@@ -66,8 +72,12 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
         "top1_fc6_hard": over(lambda t: t.top.fc6_hard),
         "top1_paper_like": over(lambda t: t.top.paper_like),
         "pen_mesh_mm": over(lambda t: t.refined.pen_mesh_mm),
+        "pen_mesh_mm_median": float(np.median(depth)),
+        "pen_mesh_mm_p95": float(np.quantile(depth, 0.95)),
         "pen_parts_mm": over(lambda t: t.refined.pen_mm),
         "top1_pen_mesh_mm": over(lambda t: t.refined.pen_mesh_mm[t.best : t.best + 1]),
+        "self_mm": over(lambda t: t.refined.self_mm),
+        "top1_self_mm": over(lambda t: t.refined.self_mm[t.best : t.best + 1]),
         "q1": over(lambda t: t.refined.q1),
         "top1_q1": over(lambda t: t.refined.q1[t.best : t.best + 1]),
         "contacts": over(lambda t: t.refined.contacts),
@@ -78,6 +88,10 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
         "seconds": float(np.median([t.seconds for t in trials])),
         "baseline_seconds": float(np.median([t.baseline_seconds for t in trials])),
     }
+    if all(t.confidence.size for t in trials):
+        confidence = np.concatenate([t.confidence for t in trials])
+        table["confidence_auroc_raw"] = auroc(confidence, np.concatenate([t.raw.fc6 for t in trials]))
+        table["confidence_auroc_refined"] = auroc(confidence, held)
     if any(t.agrees.size for t in trials):
         table["part_agreement"] = over(lambda t: t.agrees)
         table["top1_part_agreement"] = over(lambda t: t.top_agrees)

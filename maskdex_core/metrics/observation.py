@@ -5,6 +5,8 @@ The object rests on z = 0 of its own frame; grasps are made in the object frame 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +16,8 @@ from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.refine.sdf import SdfGrid
 
-OBSERVATIONS = ("full", "noisy", "view")
+BY_RULE, BY_NETWORK = "view_by_rule", "view_by_network"
+OBSERVATIONS = ("full", "noisy", "view", BY_RULE, BY_NETWORK)
 POINTS = 2048
 NOISE, NORMAL_NOISE = 0.0015, np.deg2rad(10.0)  # m, rad: standard deviations of the noisy cloud
 NEIGHBOURS = 6  # planes that vote on the distance at a voxel
@@ -28,7 +31,8 @@ def observe(target: TargetObject, kind: str, rng: np.random.Generator) -> Object
         target: the object at rest.
         kind: "full": points all over its surface and its true distance field. "noisy": such points with 1.5 mm
             and 10° of noise, and the field of their planes. "view": what segmentation keeps of one camera's noisy
-            depth image from a random side, closed as in deployment.
+            depth image from a random side, closed as in deployment. "view_by_rule", "view_by_network": the same view,
+            closed in one of the two ways that deployment takes together.
         rng: of points, noise and camera.
 
     Raises:
@@ -36,8 +40,8 @@ def observe(target: TargetObject, kind: str, rng: np.random.Generator) -> Object
     """
     if kind not in OBSERVATIONS:
         raise UsageError(unknown_choice("observation", kind, OBSERVATIONS))
-    if kind == "view":
-        return _single_view(target, rng)
+    if kind.startswith("view"):
+        return _closed(_single_view(target, rng), kind)
     points, normals, _ = target.sample_surface(POINTS, seed=int(rng.integers(1 << 30)))
     field = target.sdf
     if kind == "noisy":
@@ -63,6 +67,13 @@ def plane_field(points: NDArray[np.floating], normals: NDArray[np.floating]) -> 
     span = np.linalg.norm(offset[:, 0], axis=-1)
     signed = np.where(np.abs(distance) > 0.5 * span, distance, np.sign(distance) * span)
     return SdfGrid.from_values(signed.reshape(grid.shape[:3]).astype(np.float32), low, SPACING)
+
+
+def _closed(seen: ObjectGeometry, kind: str) -> ObjectGeometry:
+    """Return a view with both ways of closing it, or one."""
+    if kind == BY_RULE and seen.second is not None:
+        return replace(seen, sdf=seen.second, second=None)
+    return replace(seen, second=None) if kind == BY_NETWORK else seen
 
 
 def _single_view(target: TargetObject, rng: np.random.Generator) -> ObjectGeometry:

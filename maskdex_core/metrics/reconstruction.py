@@ -43,7 +43,7 @@ def reconstruction(
         shifts.append(moved.norm(dim=-1).mean((1, 2)))
     tokens = torch.cat(made)
     decoded = tokenizer.decode(tokens)
-    before, after = (_tips(hand, j, p) for j, p in ((joints, palm), (decoded.joints, decoded.palm)))
+    before, after = (tip_positions(hand, j, p) for j, p in ((joints, palm), (decoded.joints, decoded.palm)))
     counts = [torch.bincount(column, minlength=tokenizer.chains.codes) for column in tokens.T]
     histogram = torch.stack(counts).float()
     share = histogram / histogram.sum(1, keepdim=True)
@@ -59,5 +59,6 @@ def reconstruction(
     }
 
 
-def _tips(hand: HandModel, joints: torch.Tensor, palm: PalmPose) -> torch.Tensor:
+def tip_positions(hand: HandModel, joints: torch.Tensor, palm: PalmPose) -> torch.Tensor:
+    """Return the fingertips (B, F, 3) m of grasps in the frame of their palm poses."""
     return hand.tip_points(joints) @ palm.rotation.transpose(1, 2) + palm.translation[:, None]

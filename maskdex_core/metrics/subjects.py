@@ -18,7 +18,7 @@ from maskdex_core.objects.meshes.part_regions import Annotation
 from maskdex_core.objects.procedural import FAMILIES, make_object
 from maskdex_core.objects.target_object import TargetObject
 
-FRESH = "fresh"
+FRESH, UNSEEN = "fresh", "unseen"
 FRESH_SEED = 1_000_000  # datasets count seeds from 0
 UNKNOWN = Annotation(family="object", rest="body")
 
@@ -37,18 +37,18 @@ class Subject:
 
 
 def split_subjects(data: GraspDataset, split: str) -> list[Subject]:
-    """Return the procedural objects of a split of a dataset.
+    """Return the procedural objects of a split of a dataset, or of several; see `GraspDataset.splits`.
 
     Raises:
         DatasetError: when the split has no grasps, or none on a procedural object.
     """
-    part = data.split(split)
     found = []
-    for name in part.object_names:
-        facts = part.objects[name].facts
-        if "seed" in facts:
-            family, seed = str(facts["family"]), int(facts["seed"])
-            found.append(Subject(name, family, partial(make_object, family, seed)))
+    for part in map(data.split, data.splits(split)):
+        for name in part.object_names:
+            facts = part.objects[name].facts
+            if "seed" in facts:
+                family, seed = str(facts["family"]), int(facts["seed"])
+                found.append(Subject(name, family, partial(make_object, family, seed)))
     if not found:
         raise DatasetError(f"split {split!r} has no procedural object: others cannot be built again for a test")
     return found
@@ -63,19 +63,6 @@ def fresh_subjects(count: int = 10) -> list[Subject]:
     ]
 
 
-def unseen_subjects(data: GraspDataset) -> list[Subject]:
-    """Return the procedural objects of all splits whose names begin with "unseen".
-
-    Raises:
-        DatasetError: when there are none.
-    """
-    splits = sorted({str(name) for name in data.table["split"] if str(name).startswith("unseen")})
-    found = [subject for split in splits for subject in split_subjects(data, split)]
-    if not found:
-        raise DatasetError("the dataset has no procedural object in an unseen split: others cannot be built again")
-    return found
-
-
 def folder_subjects(folder: Path) -> list[Subject]:
     """Return the objects of a folder of meshes with an `index.json`, annotated or not.
 
@@ -84,6 +71,20 @@ def folder_subjects(folder: Path) -> list[Subject]:
     """
     entries = load_objects(folder, otherwise=UNKNOWN).values()
     return [Subject(entry.name, entry.annotation.family, entry.load) for entry in entries]
+
+
+def in_split(subjects: Sequence[Subject], data: GraspDataset, split: str | None) -> list[Subject]:
+    """Return the subjects that a dataset has, by the same name, in a split (None: in any).
+
+    Raises:
+        DatasetError: when the split is unknown, or holds none of them.
+    """
+    held = set((data if split is None else data.split(split)).object_names)
+    found = [subject for subject in subjects if subject.name in held]
+    if not found:
+        where = "the dataset" if split is None else f"split {split!r} of the dataset"
+        raise DatasetError(f"none of the {len(subjects)} objects is in {where}")
+    return found
 
 
 def drawn(subjects: Sequence[Subject], limit: int | None, rng: np.random.Generator) -> list[Subject]:

@@ -18,7 +18,7 @@ import torch
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.antipodal import antipodal_starts
-from maskdex_core.metrics.grasp_test import GraspScores, GraspTest, TopScores
+from maskdex_core.metrics.grasp_test import GraspScores, GraspTest, RawScores, TopScores
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.sampler import GraspSampler
@@ -38,8 +38,9 @@ class ObjectTrial:
     """One object, one request, one observation.
 
     Attributes:
-        raw_fc6: (K,) of the samples as drawn. refined: measures of the refined samples. chance: (K,) that the judge
-            gives them to hold. best: index of the top-1. top: the top-1 by all protocols.
+        raw: measures of the samples as drawn. confidence: (K,) the network's own; (0,) of one that has none.
+        refined: measures of the refined samples. chance: (K,) that the judge gives them to hold.
+        best: index of the top-1. top: the top-1 by all protocols.
         joints: (K, J) rad of the refined samples.
         baseline_fc6: (N,) of the network-free starts; baseline_top1: of the one ranked best.
         seconds: of sampling and refinement; baseline_seconds: of the baseline's.
@@ -47,7 +48,8 @@ class ObjectTrial:
 
     name: str
     request: Request
-    raw_fc6: np.ndarray
+    raw: RawScores
+    confidence: np.ndarray
     refined: GraspScores
     chance: np.ndarray
     best: int
@@ -100,10 +102,20 @@ def try_object(
     scores, best = test.scores(refined, geometry.center), int(judged(refined.score).argmax())
     held = test.holds(baseline, geometry.center)
     return ObjectTrial(
-        target.name, request, test.holds(_closed(hand, raw, geometry), geometry.center), scores,
-        judged(refined.chance).numpy(), best, test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
-        refined.joints.numpy(), held, bool(held[int(judged(baseline.score).argmax())]), seconds, baseline_seconds,
-    )  # fmt: skip
+        name=target.name,
+        request=request,
+        raw=test.raw(closed(hand, raw, geometry), geometry.center),
+        confidence=np.zeros(0) if raw.confidence is None else raw.confidence.numpy(),
+        refined=scores,
+        chance=judged(refined.chance).numpy(),
+        best=best,
+        top=test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
+        joints=refined.joints.numpy(),
+        baseline_fc6=held,
+        baseline_top1=bool(held[int(judged(baseline.score).argmax())]),
+        seconds=seconds,
+        baseline_seconds=baseline_seconds,
+    )
 
 
 def judged(values: torch.Tensor | None) -> torch.Tensor:
@@ -117,7 +129,8 @@ def judged(values: torch.Tensor | None) -> torch.Tensor:
     return values
 
 
-def _closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+def closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+    """Return grasps as they are, with a solved pre-grasp and squeeze."""
     closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
     return raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
 
