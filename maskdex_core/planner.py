@@ -20,8 +20,9 @@ from maskdex_core.motion.stop import stop_trajectory
 from maskdex_core.motion.types import RobotState, RobotTrajectory, Verdict
 from maskdex_core.motion.verdict import check_trajectory
 from maskdex_core.perception.cloud import Cloud
-from maskdex_core.perception.segment import Scene, segment
+from maskdex_core.perception.segment import Scene
 from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.near_robot import NearRobot, segment_beside
 from maskdex_core.planning.plan import Candidate, Plan
 from maskdex_core.planning.proposals import Edit, Proposals, propose, refine_grasps
 from maskdex_core.planning.robot import Robot, RobotNames
@@ -169,9 +170,8 @@ class Planner:
         with run.stage("text"):
             embedding = self._model.embed(text)
         with run.stage("segment"):
-            if state is not None:
-                cloud = self._robot.without_itself(cloud, state)
-            scene = segment(cloud, object_near or self.config.object_near)
+            near = NearRobot.nothing() if state is None else self._robot.seen_near(cloud, state)
+            scene = segment_beside(near, cloud, object_near or self.config.object_near)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
             touch = self._model.touch_map(geometry.points, embedding)
