@@ -49,7 +49,7 @@ def robot_meshes(state: RobotState) -> list[Skin]:
     frames = dict(zip(arm.link_names, arm.link_transforms(state.arm_positions[None])[0], strict=True))
     shapes = [(frames[link.name], shape) for link in arm_urdf(arm).links.values() for shape in link.shapes]
     skin = [shape.triangles() @ frame[:3, :3].T + frame[:3, 3] for frame, shape in shapes]
-    skin.append(robot().hand_triangles(state.hand_positions, frames["link_eef"] @ hand.flange_from_palm()))
+    skin.append(robot().hand_triangles(np.array(state.hand_positions), frames["link_eef"] @ hand.flange_from_palm()))
     corners = np.concatenate(skin).reshape(-1, 3)
     return [Skin(corners, np.arange(len(corners)).reshape(-1, 3))]
 
