@@ -186,7 +186,7 @@ class Planner:
 
         plan = draw()
         for _ in range(REDRAWS):  # other samples are cheaper than another request, or a dropped object
-            if _doubt(plan) <= DOUBTFUL:
+            if _doubt(plan) <= DOUBTFUL or _beyond_reach(plan):
                 break
             plan = min(plan, draw(), key=_doubt)
         return plan
@@ -336,6 +336,12 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
 def _doubt(plan: Plan) -> float:
     """Return the ranking cost of what a plan would execute; infinite when that is nothing."""
     return plan.candidates[plan.chosen].cost if plan.ok else float("inf")
+
+
+def _beyond_reach(plan: Plan) -> bool:
+    """Tell whether other samples would not help: of the candidates most, and all that are grasps, leave the workspace."""
+    kinds = [candidate.reason.split(":")[0] for candidate in plan.candidates]
+    return set(kinds) <= {"workspace", "grasp"} and 2 * kinds.count("workspace") > len(kinds)
 
 
 def _why(candidates: Sequence[Candidate]) -> str:

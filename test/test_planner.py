@@ -167,6 +167,29 @@ def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan,
     assert made.ok == (kept is not None) and made.candidates[0].cost == (kept or 9.0)
 
 
+@pytest.mark.parametrize(
+    ("reasons", "draws"),
+    [
+        (["workspace: link_eef is at x = 0.8 m"] * 4, 1),
+        (["workspace: link_eef is at x = 0.8 m"] * 3 + ["grasp: 60 % of the squeeze stay unbalanced"], 1),
+        (["workspace: link_eef is at x = 0.8 m"] * 3 + ["table collision: hand and table"], 3),
+        (["workspace: link_eef is at x = 0.8 m"] + ["grasp: 60 % of the squeeze stay unbalanced"] * 3, 3),
+        ([""] * 4, 3),
+    ],
+)
+def test_where_the_object_is_out_of_reach_no_others_are_drawn(planner, cloud, plan, monkeypatch, reasons, draws):
+    verdicts = [replace(c, reason=reason) for c, reason in zip(plan.candidates, reasons, strict=True)]
+    made = []
+
+    def finish(*_):
+        made.append(replace(plan, candidates=tuple(verdicts), trajectory=None))
+        return made[-1]
+
+    monkeypatch.setattr(planner, "_finish", finish)
+    planner.plan(cloud, TEXT)
+    assert len(made) == draws
+
+
 @pytest.mark.parametrize("parts", [("ring",), ("thumb", "little")])
 def test_resampling_leaves_all_else_bitwise_as_it_was(planner, plan, parts):
     edited = planner.resample(plan, parts, text="hold the mug with another finger", seed=8)
