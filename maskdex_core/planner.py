@@ -339,7 +339,7 @@ def _doubt(plan: Plan) -> float:
 
 
 def _beyond_reach(plan: Plan) -> bool:
-    """Tell whether other samples would not help: of the candidates most, and all that are grasps, leave the workspace."""
+    """Tell whether other samples would not help: most candidates, and all that are grasps, leave the workspace."""
     kinds = [candidate.reason.split(":")[0] for candidate in plan.candidates]
     return set(kinds) <= {"workspace", "grasp"} and 2 * kinds.count("workspace") > len(kinds)
 
