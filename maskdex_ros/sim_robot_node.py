@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import importlib.util
 import json
-import os
 import signal
 import sys
 import time
@@ -27,10 +26,11 @@ from sensor_msgs.msg import JointState, PointCloud2, PointField
 from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
 
-from maskdex_core.errors import MaskdexError, UsageError
+from maskdex_core.errors import MaskdexError
 from maskdex_core.physics.simulation import CellConfig, SimulatedCell
 from maskdex_core.physics.trajectory_controller import PointTrajectory, TrajectoryRefused
 from maskdex_ros.conversions import pose_message
+from maskdex_ros.display import check_display
 from maskdex_ros.process import leave
 from maskdex_ros.qos import profile
 
@@ -56,8 +56,11 @@ class SimRobotNode(Node):
         self._out = Path(str(text["output_dir"])) if text["output_dir"] else None
         seed, rate = (int(self.declare_parameter("seed", 0).value or 0), self.declare_parameter("rate", 1.0).value)
         self._rate = float(rate or 1.0)
+        shown = bool(self.declare_parameter("viewer", False).value)
+        if shown:
+            check_display()
         self.cell = SimulatedCell(CellConfig(str(text["object"]), str(text["hand"]), str(text["arm"]), seed))
-        self._viewer = _open_viewer(self.cell) if self.declare_parameter("viewer", False).value else None
+        self._viewer = _open_viewer(self.cell) if shown else None
         self._joints = self.create_publisher(JointState, "joint_states", profile(10))
         self._points = self.create_publisher(PointCloud2, "points", profile())
         self._report = self.create_publisher(String, "~/report", profile(10, latched=True))
@@ -179,8 +182,6 @@ def _publish_camera_pose(node: Node, cell: SimulatedCell) -> Any:
 
 
 def _open_viewer(cell: SimulatedCell) -> Any:
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UsageError("the viewer needs a display, and DISPLAY is not set; leave --viewer out")
     from mujoco import viewer
 
     return viewer.launch_passive(cell.world.model, cell.world.data)

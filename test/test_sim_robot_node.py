@@ -89,6 +89,17 @@ def test_a_trajectory_that_does_not_end_at_rest_is_refused_and_a_good_one_moves_
     cell.spin_until(arrived, 90.0, "the arm to arrive")
 
 
+def test_a_viewer_without_a_display_is_refused_before_the_cell_is_built() -> None:
+    """The object is unknown too, which only the built cell would tell."""
+    command = [sys.executable, "-m", "maskdex_ros.sim_robot_node", "--ros-args", "-p", "object:=mugg"]
+    hidden = {key: value for key, value in ros_environment(free_domain_id()).items() if "DISPLAY" not in key}
+    ended = subprocess.run(
+        [*command, "-p", "viewer:=true"], env=hidden, capture_output=True, text=True, timeout=START, check=False
+    )
+    assert ended.returncode == 2
+    assert "the viewer needs a display" in ended.stderr and "mugg" not in ended.stderr
+
+
 def test_a_cell_that_cannot_be_built_says_why() -> None:
     command = [sys.executable, "-m", "maskdex_ros.sim_robot_node", "--ros-args", "-p", "object:=mugg"]
     ended = subprocess.run(
