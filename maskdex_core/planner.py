@@ -317,6 +317,7 @@ def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate
             pose, target.pose.joints[row].double().numpy(), target.pregrasp[row].double().numpy(),
             target.squeeze[row].double().numpy(), made.approach[row].double().numpy(),
             0.0 if confidence is None else float(confidence[row]), float(made.cost[row]),
+            contact_error=target.contact_errors(row),
         )  # fmt: skip
 
 
