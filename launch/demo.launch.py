@@ -55,7 +55,10 @@ def robot_and_node(context: LaunchContext, share: Path) -> list[Any]:
     folder = share / "config" / "moveit" / f"xarm7_{hand}"
     if not folder.is_dir():
         known = ", ".join(sorted(path.name.removeprefix("xarm7_") for path in folder.parent.glob("xarm7_*")))
-        raise RuntimeError(f"hand {hand!r} has no MoveIt configuration; known: {known}")
+        raise RuntimeError(
+            f"hand {hand!r} has no MoveIt configuration; known: {known}; for a hand in config/hands "
+            "`python -m maskdex_ros.reference` writes one (docs/new_hand.md)"
+        )
     clock = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
     urdf = robot_description(hand, ros2_control="mock")
     description = {"robot_description": ParameterValue(urdf, value_type=str), **clock}

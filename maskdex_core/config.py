@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,10 +30,13 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], where: str = "con
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected keys and values, got {type(values).__name__}")
     hints = typing.get_type_hints(cls)
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
-        if key not in names:
-            raise ConfigError(f"{where}: {unknown_choice('key', key, names)}")
+        if key not in fields:
+            raise ConfigError(f"{where}: {unknown_choice('key', key, fields)}")
+    lacking = [name for name, field in fields.items() if _is_needed(field) and name not in values]
+    if lacking:
+        raise ConfigError(f"{where}: lacks {', '.join(lacking)}")
     converted = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
     try:
         return cls(**converted)
@@ -63,15 +67,25 @@ def read_yaml(path: str | Path) -> Any:
         raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
 
 
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else from_mapping(hint, value, where)
-    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
         return tuple(value)
+    if typing.get_origin(hint) is dict and not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, got {value!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     for plain in (int, float, str, bool):
         # In Python True is an int; in a configuration it is a mistake.
         if hint is plain and (not isinstance(value, plain) or (plain is int and isinstance(value, bool))):
             raise ConfigError(f"{where}: expected {plain.__name__}, got {value!r}")
+    if isinstance(value, float) and math.isnan(value):
+        raise ConfigError(f"{where}: expected a number, got nan")
     return value

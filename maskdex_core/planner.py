@@ -21,8 +21,9 @@ from maskdex_core.motion.stop import stop_trajectory
 from maskdex_core.motion.types import RobotState, RobotTrajectory, Verdict
 from maskdex_core.motion.verdict import check_trajectory
 from maskdex_core.perception.cloud import Cloud
-from maskdex_core.perception.segment import Scene, segment
+from maskdex_core.perception.segment import Scene
 from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.near_robot import NearRobot, segment_beside
 from maskdex_core.planning.plan import Candidate, Plan
 from maskdex_core.planning.proposals import Edit, Proposals, propose, refine_grasps
 from maskdex_core.planning.robot import Robot, RobotNames
@@ -170,9 +171,8 @@ class Planner:
         with run.stage("text"):
             embedding = self._model.embed(text)
         with run.stage("segment"):
-            if state is not None:
-                cloud = self._robot.without_itself(cloud, state)
-            scene = segment(cloud, object_near or self.config.object_near)
+            near = NearRobot.nothing() if state is None else self._robot.seen_near(cloud, state)
+            scene = segment_beside(near, cloud, object_near or self.config.object_near)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
             touch = self._model.touch_map(geometry.points, embedding)
@@ -187,7 +187,7 @@ class Planner:
 
         plan = draw()
         for _ in range(REDRAWS):  # other samples are cheaper than another request, or a dropped object
-            if _doubt(plan) <= DOUBTFUL:
+            if _doubt(plan) <= DOUBTFUL or _beyond_reach(plan):
                 break
             plan = min(plan, draw(), key=_doubt)
         return plan
@@ -318,6 +318,7 @@ def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate
             pose, target.pose.joints[row].double().numpy(), target.pregrasp[row].double().numpy(),
             target.squeeze[row].double().numpy(), made.approach[row].double().numpy(),
             0.0 if confidence is None else float(confidence[row]), float(made.cost[row]),
+            contact_error=target.contact_errors(row),
         )  # fmt: skip
 
 
@@ -337,6 +338,12 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
 def _doubt(plan: Plan) -> float:
     """Return the ranking cost of what a plan would execute; infinite when that is nothing."""
     return plan.candidates[plan.chosen].cost if plan.ok else float("inf")
+
+
+def _beyond_reach(plan: Plan) -> bool:
+    """Tell whether other samples would not help: most candidates, and all that are grasps, leave the workspace."""
+    kinds = [candidate.reason.split(":")[0] for candidate in plan.candidates]
+    return set(kinds) <= {"workspace", "grasp"} and 2 * kinds.count("workspace") > len(kinds)
 
 
 def _why(candidates: Sequence[Candidate]) -> str:

@@ -89,8 +89,8 @@ def read_urdf(path: Path, chain: tuple[str, str] | None = None) -> Urdf:
         link_elements, joint_elements = root.findall("link"), root.findall("joint")
         if chain is not None:
             link_elements, joint_elements = _on_chain(link_elements, joint_elements, *chain)
-        links = {link.name: link for link in (_named(element, _link) for element in link_elements)}
-        joints = {joint.name: joint for joint in (_named(element, _joint) for element in joint_elements)}
+        links = _by_name(link_elements, _link)
+        joints = _by_name(joint_elements, _joint)
         _check_tree(links, joints)
     except ValueError as error:
         raise UrdfError(f"{path}: {error}") from error
@@ -106,6 +106,18 @@ def pose_matrix(xyz: np.ndarray, rpy: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- structure (ValueError: one sentence)
+def _by_name(elements: list[ET.Element], parse: Callable[[ET.Element], T]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for element in elements:
+        name = element.get("name", "")
+        if not name or name in found:
+            raise ValueError(
+                f"{element.tag} name {name!r} is {'used twice' if name else 'empty'}; expected one of its own"
+            )
+        found[name] = _named(element, parse)
+    return found
+
+
 def _named(element: ET.Element, parse: Callable[[ET.Element], T]) -> T:
     """Parse a link or joint; say which one it is when that fails."""
     try:
@@ -203,7 +215,7 @@ def _joint(element: ET.Element) -> UrdfJoint:
     lower, upper = _number(limit, "lower", -turns), _number(limit, "upper", turns)
     if lower > upper:
         raise ValueError(f"lower limit {lower} is above the upper limit {upper}")
-    return UrdfJoint(
+    joint = UrdfJoint(
         name=name,
         kind=kind,
         parent=_end(element, "parent"),
@@ -212,10 +224,20 @@ def _joint(element: ET.Element) -> UrdfJoint:
         axis=_axis(element.find("axis"), kind),
         lower=lower,
         upper=upper,
-        velocity=_number(limit, "velocity", 0.0),
-        effort=_number(limit, "effort", 0.0),
+        velocity=_not_negative(limit, "velocity"),
+        effort=_not_negative(limit, "effort"),
         mimic=_mimic(element.find("mimic")),
     )
+    if kind == "revolute" and limit is None:
+        raise ValueError("lacks a limit; expected lower, upper (rad) and velocity (rad/s), or the type continuous")
+    return joint
+
+
+def _not_negative(limit: ET.Element | None, key: str) -> float:
+    value = 0.0 if limit is None else _number(limit, key)
+    if value < 0:
+        raise ValueError(f"limit {key} is {value:g}; expected 0 or more")
+    return value
 
 
 def _axis(element: ET.Element | None, kind: str) -> np.ndarray:

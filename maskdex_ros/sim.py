@@ -22,6 +22,7 @@ from maskdex_core.physics.lift_trial import LIFTED
 from maskdex_ros.children import ChildError, Guard, child, end_with_children
 from maskdex_ros.client import Check, ClientTimeout, GraspClient
 from maskdex_ros.command import run_command, write_line
+from maskdex_ros.display import check_display
 from maskdex_ros.environment import free_domain_id, ros_environment
 from maskdex_ros.parameters import NodeParameters
 
@@ -89,8 +90,11 @@ def simulate(options: SimOptions, say: Say = lambda line: None) -> dict[str, Any
     """Run one sentence on one object, and return the node's report with the cell's under `sim`.
 
     Raises:
+        UsageError: when the viewer is wanted where there is no display.
         ChildError, ClientTimeout: when a participant fails or takes too long.
     """
+    if options.viewer:
+        check_display()
     with ExitStack() as stack:
         domain_id = free_domain_id()
         environment = {**ros_environment(domain_id), "PYTHONUNBUFFERED": "1"}

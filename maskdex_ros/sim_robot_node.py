@@ -1,9 +1,9 @@
 """The node `sim_robot`: a MuJoCo robot cell behind the topics of a ros2_control robot and a RealSense.
 
-Publishes `joint_states`, `points` (organised, NaN where nothing was measured, optical frame) and, where tf2_msgs is
-installed, the camera's pose on /tf_static. Two joint_trajectory_controllers listen on `arm_controller/joint_trajectory`
-and `hand_controller/joint_trajectory`. `~/report` (latched JSON) says `ready`, what was `refused`, and at last what
-became of the object.
+Publishes `joint_states`, `points` (organised, NaN where nothing was measured, optical frame, with colours) and
+`camera_info` as sensor data, and, where tf2_msgs is installed, the camera's pose on /tf_static. Two
+joint_trajectory_controllers listen on `arm_controller/joint_trajectory` and `hand_controller/joint_trajectory`.
+`~/report` (latched JSON) says `ready`, what was `refused`, and at last what became of the object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import importlib.util
 import json
-import os
 import signal
 import sys
 import time
@@ -23,14 +22,15 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from sensor_msgs.msg import JointState, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, JointState, PointCloud2, PointField
 from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
 
-from maskdex_core.errors import MaskdexError, UsageError
+from maskdex_core.errors import MaskdexError
 from maskdex_core.physics.simulation import CellConfig, SimulatedCell
 from maskdex_core.physics.trajectory_controller import PointTrajectory, TrajectoryRefused
 from maskdex_ros.conversions import pose_message
+from maskdex_ros.display import check_display
 from maskdex_ros.process import leave
 from maskdex_ros.qos import profile
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 TICK, JOINT_PERIOD, CLOUD_PERIOD = 0.01, 0.02, 0.5  # s
 SLOWEST = 0.1  # s of simulated time in a tick at most: on a busy machine the world runs slower than real time
+POINT = np.dtype({"names": ["xyz", "bgr"], "formats": [("<f4", 3), ("u1", 3)], "offsets": [0, 16], "itemsize": 20})
 PICTURE, MOVIE, OUTCOME = "lift.png", "lift.gif", "lift.json"
 
 
@@ -56,10 +57,14 @@ class SimRobotNode(Node):
         self._out = Path(str(text["output_dir"])) if text["output_dir"] else None
         seed, rate = (int(self.declare_parameter("seed", 0).value or 0), self.declare_parameter("rate", 1.0).value)
         self._rate = float(rate or 1.0)
+        shown = bool(self.declare_parameter("viewer", False).value)
+        if shown:
+            check_display()
         self.cell = SimulatedCell(CellConfig(str(text["object"]), str(text["hand"]), str(text["arm"]), seed))
-        self._viewer = _open_viewer(self.cell) if self.declare_parameter("viewer", False).value else None
+        self._viewer = _open_viewer(self.cell) if shown else None
         self._joints = self.create_publisher(JointState, "joint_states", profile(10))
-        self._points = self.create_publisher(PointCloud2, "points", profile())
+        self._points = self.create_publisher(PointCloud2, "points", profile(5, reliable=False))  # sensor data
+        self._info = self.create_publisher(CameraInfo, "camera_info", profile(5, reliable=False))
         self._report = self.create_publisher(String, "~/report", profile(10, latched=True))
         for part in ("arm", "hand"):
             topic = f"{part}_controller/joint_trajectory"
@@ -131,7 +136,9 @@ class SimRobotNode(Node):
     def _tell_cloud(self) -> None:
         if not self.cell.moving and not self._finished:  # a rendered cloud takes longer than a moving robot may wait
             stamp = self.get_clock().now().to_msg()
-            self._points.publish(organised_message(self.cell.cloud(), self.cell.camera.size, stamp))
+            cloud, camera = self.cell.cloud(), self.cell.camera
+            self._points.publish(organised_message(cloud, camera.size, stamp))
+            self._info.publish(camera_info_message(camera.K, camera.size, cloud.frame, stamp))
 
     def _say(self, **content: Any) -> None:
         self._report.publish(String(data=json.dumps(content)))
@@ -141,21 +148,35 @@ _TEXT_PARAMETERS = {"object": "mug", "hand": "freedom_v2", "arm": "xarm7", "outp
 
 
 def organised_message(cloud: Cloud, size: tuple[int, int], stamp: Any) -> PointCloud2:
-    """Return an organised cloud message of H·W points in rows, NaN where nothing was measured."""
+    """Return an organised cloud message of H·W points in rows, NaN where nothing was measured, colours in rgb.
+
+    Laid out as realsense2_camera does it: x, y, z, four bytes of padding, and the colour's bytes B, G, R, 0.
+    """
     height, width = size
     fields = [
-        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-        for index, name in enumerate("xyz")
+        PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
+        for name, offset in (("x", 0), ("y", 4), ("z", 8), ("rgb", 16))
     ]
     message = PointCloud2(
         header=Header(frame_id=cloud.frame, stamp=stamp), height=height, width=width, fields=fields,
-        is_bigendian=False, point_step=16, row_step=16 * width, is_dense=False,
+        is_bigendian=False, point_step=POINT.itemsize, row_step=POINT.itemsize * width, is_dense=False,
     )  # fmt: skip
-    padded = np.zeros((height * width, 4), np.float32)
-    padded[:, :3] = cloud.points
+    packed = np.zeros(height * width, POINT)
+    packed["xyz"] = cloud.points
+    if cloud.colors is not None:
+        packed["bgr"] = np.round(255 * cloud.colors[:, ::-1])
     # An array.array is taken as it is; anything else would be checked byte by byte, in seconds.
-    message.data = array.array("B", padded.tobytes())
+    message.data = array.array("B", packed.tobytes())
     return message
+
+
+def camera_info_message(K: np.ndarray, size: tuple[int, int], frame: str, stamp: Any) -> CameraInfo:
+    """Return the calibration of a camera without distortion; K (3, 3) in pixels."""
+    rectified = np.column_stack([K, np.zeros(3)])
+    return CameraInfo(
+        header=Header(frame_id=frame, stamp=stamp), height=size[0], width=size[1], distortion_model="plumb_bob",
+        d=[0.0] * 5, k=K.ravel().tolist(), r=np.eye(3).ravel().tolist(), p=rectified.ravel().tolist(),
+    )  # fmt: skip
 
 
 def _publish_camera_pose(node: Node, cell: SimulatedCell) -> Any:
@@ -179,8 +200,6 @@ def _publish_camera_pose(node: Node, cell: SimulatedCell) -> Any:
 
 
 def _open_viewer(cell: SimulatedCell) -> Any:
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UsageError("the viewer needs a display, and DISPLAY is not set; leave --viewer out")
     from mujoco import viewer
 
     return viewer.launch_passive(cell.world.model, cell.world.data)

@@ -99,11 +99,11 @@ class Client:
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
-    def listen(self, kind: type, topic: str, latched: bool = False) -> None:
+    def listen(self, kind: type, topic: str, latched: bool = False, reliable: bool = True) -> None:
         from maskdex_ros.qos import profile
 
         messages = self.heard.setdefault(topic, [])
-        self.node.create_subscription(kind, topic, messages.append, profile(10, latched=latched))
+        self.node.create_subscription(kind, topic, messages.append, profile(10, reliable, latched))
 
     def listen_to_node(self) -> None:
         from diagnostic_msgs.msg import DiagnosticArray

@@ -156,6 +156,9 @@ PALM_SHAPE = """<collision>
     </collision>"""
 
 
+FIRST_LIMIT = '<limit lower="-0.4363" upper="0.43663" velocity="1.5" effort="1"/>'
+
+
 def _variant(tmp_path, yaml_edit=None, urdf_edit=None):
     """Write a copy of freedom_v2 with texts replaced, and return its YAML's path."""
     urdf = resource_path("urdf/freedom_v2.urdf").read_text()
@@ -211,6 +214,20 @@ def test_unknown_hand_lists_the_known_ones():
          r"mount xyz \[0, 0, -0.05\].* collides: link 'hand_base' stands 50 mm inside the arm's flange; at most 2"),
         ({"mount: {xyz: [0, 0, 0], rpy: [0, 0, 0]}": "mount: {xyz: [0, 0, 0], rpy: [3.14159, 0, 0]}"},
          "collides: link 'f_link3_1' stands 139 mm inside"),
+        ({"mount: {xyz: [0, 0, 0]": "mount: {xyz: [0, .nan, 0]"}, r"mount: xyz is \[0, nan, 0\]; expected three"),
+        ({"mount: {xyz: [0, 0, 0], rpy: [0, 0, 0]}": "mount: 3"}, "mount: expected keys and values, got 3"),
+        ({"palmar: [0, 1, 0]": "palmar: [0, .inf, 0]"}, "palmar is .*inf.*; expected three numbers"),
+        ({"stiffness: 5.0": "stiffness: .nan"}, "stiffness: expected a number, got nan"),
+        ({"stiffness: 5.0": "stiffness: .inf"}, "stiffness is inf; expected a number above 0 N·m/rad"),
+        ({"stiffness: 5.0": "stiffness: soft"}, "stiffness: expected float, got 'soft'"),
+        ({"acceleration: 10.0": "acceleration: -2"}, r"acceleration is -2.0; expected a number above 0 rad/s²"),
+        ({"jerk: 100.0": "jerk: 0"}, r"jerk is 0.0; expected a number above 0 rad/s³"),
+        ({"facing: -0.5": "facing: 5"}, "facing is 5.0; expected a cosine, -1 to 1"),
+        ({"jerk: 100.0": "couplings: {ring_joint: {joint: index_joint, multiplier: .nan}}"},
+         "coupling of ring_joint is .*nan.*; expected a joint and a multiplier, not 0"),
+        ({"  palm: [hand_base, p_link1]": "  palm: 7"}, "links of palm are 7; expected a list of names"),
+        ({"root: hand_base\n": ""}, "hand.yaml: lacks root$"),
+        ({"controller: freedom_hand_controller": "controller:"}, "controller: expected str, got None"),
     ],
 )  # fmt: skip
 def test_wrong_yaml_is_named(tmp_path, edit, message):
@@ -246,11 +263,45 @@ def test_wrong_yaml_is_named(tmp_path, edit, message):
             "link 'f_link5_2' does not hang on 'hand_base'; its joints run in a cycle",
         ),
         ({PALM_SHAPE: ""}, "contact link 'p_link1' has no collision shape"),
+        ({'<joint name="middle_joint"': '<joint name="index_joint"'}, "joint name 'index_joint' is used twice"),
+        ({'<link name="f_link2_2"': '<link name="f_link2_1"'}, "link name 'f_link2_1' is used twice"),
+        ({'<joint name="middle_joint"': '<joint name=""'}, "joint name '' is empty"),
+        ({FIRST_LIMIT: ""}, "joint 'thumb_joint1': lacks a limit; expected lower, upper .* or the type continuous"),
+        (
+            {FIRST_LIMIT: FIRST_LIMIT.replace('velocity="', 'velocity="-')},
+            r"joint 'thumb_joint1': limit velocity is -[\d.]+; expected 0 or more",
+        ),
+        (
+            {FIRST_LIMIT: FIRST_LIMIT.replace('velocity="', 'velocity="nan" was="')},
+            "joint 'thumb_joint1': limit velocity is 'nan'; expected a finite number",
+        ),
+        (
+            {FIRST_LIMIT: FIRST_LIMIT.replace('velocity="', 'was="')},
+            "joint 'thumb_joint1': limit lacks velocity",
+        ),
+        (
+            {FIRST_LIMIT: FIRST_LIMIT.replace("1.5", "0")},
+            "joint 'thumb_joint1' has velocity limit 0; expected above 0 rad/s",
+        ),
     ],
 )
 def test_wrong_urdf_is_named(tmp_path, edit, message):
     with pytest.raises(HandError, match=message):
         HandModel.load(_variant(tmp_path, urdf_edit=edit))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "hand.yaml: lacks name, urdf, root, parts, tips, palmar, contact_links, controller$"),
+        ("- palm\n", "hand.yaml: expected keys and values, got list"),
+        ("name: [", "hand.yaml: not valid YAML"),
+    ],
+)
+def test_a_yaml_that_describes_nothing_is_named(tmp_path, text, message):
+    (tmp_path / "hand.yaml").write_text(text)
+    with pytest.raises(HandError, match=message):
+        HandModel.load(tmp_path / "hand.yaml")
 
 
 def test_missing_urdf_is_named(tmp_path):

@@ -191,6 +191,9 @@ def test_an_unknown_arm_names_the_known_ones() -> None:
         ("joint1", {"velocity": 3.5}, "joint1 velocity 3.5 rad/s is above"),
         ("joint2", {"home": 2.09441}, "home of joint2 is 2.09441"),
         ("joint3", {"jerk": -1.0}, "jerk of joint3 is -1.0"),
+        ("joint3", {"acceleration": np.inf}, "acceleration of joint3 is inf; expected a positive number"),
+        ("joint3", {"velocity": np.nan}, "arm 'xarm7': joint3: velocity: expected a number, got nan"),
+        ("joint3", {"speed": 1.0}, "arm 'xarm7': joint3: key 'speed' is unknown; known: acceleration"),
     ],
 )
 def test_a_configuration_beyond_the_hardware_is_refused(
@@ -199,6 +202,15 @@ def test_a_configuration_beyond_the_hardware_is_refused(
     joints = {**arm.config.joints, joint: {**arm.config.joints[joint], **change}}
     with pytest.raises(RobotError, match=sentence):
         Arm.from_config(dataclasses.replace(arm.config, joints=joints))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"workspace_lower": (0.0, np.nan, 0.0)}, {"workspace_upper": (1.0, 1.0)}, {"workspace_lower": (0.9, 0.0, 0.0)}],
+)
+def test_a_workspace_that_is_no_box_is_refused(arm: Arm, change: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(RobotError, match=r"workspace_lower .*; expected three finite numbers each, the lower"):
+        Arm.from_config(dataclasses.replace(arm.config, **change))
 
 
 def test_joints_in_another_order_are_refused(arm: Arm) -> None:

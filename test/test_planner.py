@@ -25,9 +25,12 @@ from maskdex_core.hands import HandModel
 from maskdex_core.motion.types import RobotState
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.files import load_cloud
-from maskdex_core.planner import PlannerConfig
+from maskdex_core.planner import PlannerConfig, _pose_of
+from maskdex_core.planning.proposals import pose_of
 from maskdex_core.planning.saved import SavedPlan
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.resources import resource_path
+from maskdex_core.retarget.contact_goal import REACH
 
 TEXT = "pick up the mug by its handle"
 STAGES = ["text", "segment", "complete", "sample", "refine", "retarget", "motion"]
@@ -88,7 +91,7 @@ def test_report_has_the_promised_keys(plan):
         "joint_names", "joints", "palm_position", "palm_rotation", "tokens", "token_confidence", "confidence",
     }  # fmt: skip
     for candidate in report["candidates"]:
-        assert set(candidate) == {"confidence", "verdict", "reason", "cost", "palm_position"}
+        assert set(candidate) == {"confidence", "verdict", "reason", "cost", "palm_position", "contact_error"}
         assert 0 <= candidate["confidence"] <= 1
     target = {"name", "joint_names", "pregrasp", "grasp", "squeeze", "palm_position", "palm_rotation"}
     assert set(report["target_hand"]) == target
@@ -124,6 +127,34 @@ def test_save_leaves_five_files(plan, tmp_path):
     again = load_cloud(tmp_path / "out" / "object.ply")  # camera frame
     in_base = again.points @ plan.scene.base_from_camera[:3, :3].T + plan.scene.base_from_camera[:3, 3]
     assert np.allclose(in_base, plan.object_points, atol=1e-4)
+
+
+def test_a_plan_tells_how_far_each_contact_is_from_the_shadow_hands(plan, tmp_path):
+    """The distance between the two hands' contact points of a finger, measured anew on both hands."""
+    shadow, target = HandModel.load("shadow"), HandModel.load("freedom_v2")
+    ours, theirs = (HandOnObject(hand, plan.geometry.sdf, plan.geometry.table_height) for hand in (target, shadow))
+    of_finger = {hand: [hand.part_names[int(part)] for part in hand.link_part[hand.contact_link_index]]
+                 for hand in (shadow, target)}  # fmt: skip
+    checked = 0
+    for row, candidate in enumerate(plan.candidates):
+        assert set(candidate.contact_error) <= set(target.finger_names) and min(candidate.contact_error.values()) >= 0
+        made = ours.contacts(_pose_of(candidate, plan.geometry))
+        asked = theirs.contacts(pose_of(plan.grasps.index([row])))
+        for finger, error in candidate.contact_error.items():
+            touching = (asked.gap[0] < REACH) & torch.tensor([part == finger for part in of_finger[shadow]])
+            if not touching.any():
+                continue  # it stands in for another finger
+            mine = torch.tensor([part == finger for part in of_finger[target]])
+            apart = torch.cdist(made.point[0, mine], asked.point[0, touching])
+            assert apart.min() - 1e-4 <= error  # the nearest pair of links
+            assert error <= (apart + made.gap[0, mine].clamp(min=0)[:, None]).max() + 1e-4  # and the farthest
+            checked += 1
+    assert checked > len(plan.candidates)
+    plan.save(tmp_path / "plan")
+    stored = SavedPlan.load(tmp_path / "plan").report["candidates"]
+    assert [c["contact_error"] for c in stored] == [
+        {finger: pytest.approx(error, abs=1e-5) for finger, error in c.contact_error.items()} for c in plan.candidates
+    ]
 
 
 def test_a_plan_carries_where_the_text_wants_the_hand(planner, plan, tmp_path):
@@ -165,6 +196,29 @@ def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan,
     made = planner.plan(cloud, TEXT)
     assert waiting == []  # as many draws as were needed
     assert made.ok == (kept is not None) and made.candidates[0].cost == (kept or 9.0)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "draws"),
+    [
+        (["workspace: link_eef is at x = 0.8 m"] * 4, 1),
+        (["workspace: link_eef is at x = 0.8 m"] * 3 + ["grasp: 60 % of the squeeze stay unbalanced"], 1),
+        (["workspace: link_eef is at x = 0.8 m"] * 3 + ["table collision: hand and table"], 3),
+        (["workspace: link_eef is at x = 0.8 m"] + ["grasp: 60 % of the squeeze stay unbalanced"] * 3, 3),
+        ([""] * 4, 3),
+    ],
+)
+def test_where_the_object_is_out_of_reach_no_others_are_drawn(planner, cloud, plan, monkeypatch, reasons, draws):
+    verdicts = [replace(c, reason=reason) for c, reason in zip(plan.candidates, reasons, strict=True)]
+    made = []
+
+    def finish(*_):
+        made.append(replace(plan, candidates=tuple(verdicts), trajectory=None))
+        return made[-1]
+
+    monkeypatch.setattr(planner, "_finish", finish)
+    planner.plan(cloud, TEXT)
+    assert len(made) == draws
 
 
 @pytest.mark.parametrize("parts", [("ring",), ("thumb", "little")])

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("rclpy", reason="no ROS 2 Python packages: pip install 'maskdex_ros[ros]'")
 
 from maskdex_core.errors import UsageError
+from maskdex_ros import sim
 from maskdex_ros.sim import exit_code, parse_arguments, summary_lines
 
 DONE = {
@@ -42,3 +43,21 @@ def test_arguments_are_checked() -> None:
     for wrong in (["--seed=-1"], ["--rate=0"]):
         with pytest.raises(UsageError, match="is not valid"):
             parse_arguments(["--object=can", "--text=lift it", *wrong])
+
+
+def test_a_viewer_without_a_display_is_refused_before_anything_starts(monkeypatch) -> None:
+    class Started(Exception):
+        """A process would be started."""
+
+    def start(*_: object) -> None:
+        raise Started
+
+    monkeypatch.setattr(sim, "child", start)
+    wanted = parse_arguments(["--object=mug", "--text=lift it", "--viewer"])
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="the viewer needs a display, and DISPLAY is not set; leave --viewer out"):
+        sim.simulate(wanted)
+    monkeypatch.setenv("DISPLAY", ":99")
+    with pytest.raises(Started):
+        sim.simulate(wanted)

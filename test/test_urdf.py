@@ -107,6 +107,14 @@ def test_joint_facts(tmp_path):
         (_joint("floating"), "joint 'j': type 'floating' is unknown"),
         ("<joint name='j' type='fixed'><parent link='a'/></joint>", "joint 'j': lacks a parent or a child"),
         (_joint(limit="<limit lower='1' upper='-1'/>"), "lower limit 1.0 is above the upper limit -1.0"),
+        (_joint(limit=""), "joint 'j': lacks a limit; expected lower, upper"),
+        (_joint(limit="<limit lower='0' upper='1' effort='3'/>"), "joint 'j': limit lacks velocity"),
+        (
+            _joint(limit="<limit lower='0' upper='1' velocity='2' effort='-3'/>"),
+            "limit effort is -3; expected 0 or more",
+        ),
+        (_joint() + _joint(), "joint name 'j' is used twice; expected one of its own"),
+        (_link(), "link name 'a' is used twice"),
     ],
 )
 def test_wrong_joints_are_named(tmp_path, joint, message):
@@ -172,7 +180,7 @@ def test_no_bad_number_of_a_shipped_robot_escapes(tmp_path, name):
 
 def test_what_is_not_read_is_not_handed_on(tmp_path):
     link = "<link name='a'><visual><origin xyz='a b c'/><geometry><mesh filename='x.stl'/></geometry></visual></link>"
-    joint = _joint(limit="<dynamics damping='much'/><limit lower='-1' upper='1'/>")
+    joint = _joint(limit="<dynamics damping='much'/><limit lower='-1' upper='1' velocity='2' effort='3'/>")
     text = _read(tmp_path, link + _link(name="b") + joint + "<transmission name='t'/>").text
     assert not any(word in text for word in ("visual", "dynamics", "transmission"))
     assert "limit" in text and "child" in text

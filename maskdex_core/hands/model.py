@@ -200,6 +200,14 @@ class HandModel:
             gain, shift = float(self._mimic[row, column]), float(self._offset[row])
             low, high = sorted(((joint.lower - shift) / gain, (joint.upper - shift) / gain))
             lower[column], upper[column] = max(float(lower[column]), low), min(float(upper[column]), high)
+        for column, name in enumerate(self.joint_names):
+            if self.urdf.joints[name].velocity == 0:
+                raise HandError(f"hand {self.name!r}: joint {name!r} has velocity limit 0; expected above 0 rad/s")
+            if lower[column] > upper[column]:
+                raise HandError(
+                    f"hand {self.name!r}: joint {name!r} and those that follow it share no angle: their limits leave "
+                    f"[{lower[column]:.4f}, {upper[column]:.4f}] rad"
+                )
         return lower, upper
 
     def _part_of(self, link: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,14 @@ def load_spec(hand: str | Path) -> HandSpec:
 
 
 def _check(spec: HandSpec, path: Path) -> None:
-    for part in spec.parts:
+    for part, links in spec.parts.items():
         if part not in PART_NAMES:
             raise HandError(f"{path}: {unknown_choice('part', part, PART_NAMES)}")
+        if not isinstance(links, list):
+            raise HandError(f"{path}: links of {part} are {links!r}; expected a list of names")
+    for key in ("tips", "contact_links"):
+        if not getattr(spec, key):
+            raise HandError(f"{path}: {key} is empty; expected at least one")
     for finger, tip in spec.tips.items():
         if finger not in spec.parts or finger == PART_NAMES[0]:
             raise HandError(f"{path}: tips: {unknown_choice('finger', finger, set(spec.parts) - {PART_NAMES[0]})}")
@@ -112,8 +118,12 @@ def _check(spec: HandSpec, path: Path) -> None:
     for key in ("xyz", "rpy"):
         if not _is_vector(spec.mount.get(key)):
             raise HandError(f"{path}: mount: {key} is {spec.mount.get(key)!r}; expected three numbers")
-    if spec.stiffness <= 0:
-        raise HandError(f"{path}: stiffness is {spec.stiffness}; expected a number above 0 N·m/rad")
+    if not -1 <= spec.facing <= 1:
+        raise HandError(f"{path}: facing is {spec.facing}; expected a cosine, -1 to 1")
+    for key, unit in (("stiffness", "N·m/rad"), ("acceleration", "rad/s²"), ("jerk", "rad/s³")):
+        value = getattr(spec, key)
+        if not 0 < value < math.inf:
+            raise HandError(f"{path}: {key} is {value}; expected a number above 0 {unit}")
     _check_missing(spec, path)
     _check_couplings(spec, path)
 
@@ -131,9 +141,13 @@ def _check_missing(spec: HandSpec, path: Path) -> None:
 def _check_couplings(spec: HandSpec, path: Path) -> None:
     for joint, coupling in spec.couplings.items():
         whole = isinstance(coupling, dict) and set(coupling) == {"joint", "multiplier"}
-        if not whole or not isinstance(coupling["multiplier"], (int, float)) or not coupling["multiplier"]:
+        if not whole or not _is_number(coupling["multiplier"]) or not coupling["multiplier"]:
             raise HandError(f"{path}: coupling of {joint} is {coupling!r}; expected a joint and a multiplier, not 0")
 
 
 def _is_vector(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 3 and all(isinstance(v, (int, float)) for v in value)
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

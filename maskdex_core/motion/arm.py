@@ -95,15 +95,14 @@ class Arm:
         if tuple(joint.name for joint in moving) != tuple(config.joints):
             expected = ", ".join(joint.name for joint in moving)
             raise RobotError(f"arm {config.name!r}: joints {', '.join(config.joints)}; the URDF has {expected}")
-        joints = [
-            from_mapping(JointConfig, values, f"arm {config.name!r}: {key}") for key, values in config.joints.items()
-        ]
+        joints = _joint_configs(config)
         for joint, ours in zip(moving, joints, strict=True):
             _check_not_wider(config.name, joint, ours)
         limits = JointLimits(
             names=tuple(config.joints),
             **{k: np.array([getattr(j, k) for j in joints]) for k in _LIMIT_KEYS},
         )
+        workspace = _workspace(config)
         link_names = (config.base_frame, *(joint.child for joint in chain))
         return cls(
             config=config,
@@ -112,7 +111,7 @@ class Arm:
             link_names=link_names,
             capsules=tuple(capsules),
             home=np.array([joint.home for joint in joints]),
-            workspace=np.array([config.workspace_lower, config.workspace_upper], dtype=np.float64),
+            workspace=workspace,
         )
 
     @property
@@ -172,6 +171,28 @@ class Arm:
 
 
 _LIMIT_KEYS = ("lower", "upper", "velocity", "acceleration", "jerk")
+
+
+def _joint_configs(config: ArmConfig) -> list[JointConfig]:
+    try:
+        return [from_mapping(JointConfig, values, key) for key, values in config.joints.items()]
+    except ConfigError as error:
+        raise RobotError(f"arm {config.name!r}: {error}") from error
+
+
+def _workspace(config: ArmConfig) -> np.ndarray:
+    """Return the (2, 3) corners of the workspace."""
+    corners = (config.workspace_lower, config.workspace_upper)
+    try:
+        box = np.array(corners, dtype=np.float64)
+    except (TypeError, ValueError):
+        box = np.full((2, 3), np.nan)
+    if box.shape != (2, 3) or not np.isfinite(box).all() or (box[0] >= box[1]).any():
+        raise RobotError(
+            f"arm {config.name!r}: workspace_lower {list(corners[0])}, workspace_upper {list(corners[1])}; expected "
+            "three finite numbers each, the lower ones below the upper ones"
+        )
+    return box
 
 
 def _check_not_wider(arm: str, joint: ChainJoint, ours: JointConfig) -> None:

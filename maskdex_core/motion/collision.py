@@ -275,12 +275,23 @@ class CollisionModel:
         near = (seen.distance(posed.spheres, reach) - self._hand_radius).min(axis=1, initial=np.inf)
         return _least(near[:, None], (f"hand and {seen.name}",))
 
-    def covers(self, posed: Posed, points: np.ndarray, margin: float) -> np.ndarray:
-        """Return (M,) bool: which points lie within `margin` m of the robot at the first configuration."""
+    def nearest(self, posed: Posed, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far points (M, 3) m are from the robot at the first configuration, and from which part.
+
+        Returns:
+            distance (M,) m, negative inside; part (M,): a capsule's link, or "the hand".
+        """
         start, end = posed.start[0], posed.end[0]
         arm = point_segment_distance(points[:, None], start, end) - self._radius
         hand = np.linalg.norm(points[:, None] - posed.spheres[0], axis=2) - self._hand_radius
-        return np.concatenate([arm, hand], axis=1).min(axis=1, initial=np.inf) < margin
+        gaps = np.concatenate([arm, hand], axis=1)  # (M, C + S)
+        parts = np.array([*self._names, *["the hand"] * hand.shape[1]])
+        least = gaps.argmin(axis=1)
+        return gaps[np.arange(len(points)), least], parts[least]
+
+    def covers(self, posed: Posed, points: np.ndarray, margin: float) -> np.ndarray:
+        """Return (M,) bool: which points lie within `margin` m of the robot at the first configuration."""
+        return self.nearest(posed, points)[0] < margin
 
     def _table(self) -> float:
         return -np.inf if self.world.table_height is None else self.world.table_height

@@ -18,6 +18,10 @@ from maskdex_core.perception.clusters import ClusterConfig, find_objects, voxel_
 from maskdex_core.perception.table import TableConfig, TablePlane, find_table
 
 
+class NothingStands(CloudError):
+    """There is a table, and nothing on it that could be meant."""
+
+
 @dataclass(frozen=True)
 class SegmentConfig:
     """How the object is separated. Lengths in metres."""
@@ -86,7 +90,7 @@ def segment(cloud: Cloud, object_near: Sequence[float] | None = None, config: Se
         object_near: x, y, z in base; where several objects stand in reach, the nearest to it is taken.
 
     Raises:
-        CloudError: when there is no table, no object, or more than one and no `object_near`.
+        CloudError: when there is no table, no object (`NothingStands`), or more than one and no `object_near`.
     """
     config = config or SegmentConfig()
     near = None if object_near is None else _checked_near(object_near)
@@ -155,7 +159,7 @@ def _choose(
     usable = [c for c in usable if np.ptp(points[c], axis=0).max() <= config.max_extent]
     usable = [c for c in usable if _on_table(points[c], table_points)]
     if not usable:
-        raise CloudError(
+        raise NothingStands(
             f"no object stands on the table ({len(candidates)} clusters above it, none of at least "
             f"{config.min_points} points, at most {config.max_extent} m across, and within its edges)"
         )

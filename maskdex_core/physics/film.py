@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskdex_core.perception.render import pixel_rays
-from maskdex_core.physics.scene_camera import Surface, look_at, scene_surfaces
+from maskdex_core.physics.scene_camera import COLORS, LIGHT, Surface, look_at, scene_surfaces
 
 if TYPE_CHECKING:
     from maskdex_core.physics.table_world import TableWorld
 
 INTERVAL = 0.04  # s between two snapshots
-COLORS = np.array([[58, 92, 160], [150, 116, 84], [214, 216, 220], [70, 74, 82]], float)  # object, table, arm, hand
 SKY = np.array([236.0, 238.0, 241.0])
-LIGHT = np.array([0.35, -0.55, 0.9]) / np.linalg.norm([0.35, -0.55, 0.9])
 EYE, TARGET = np.array([1.05, -0.75, 0.62]), np.array([0.32, 0.0, 0.2])  # m
 STRIP_FRAMES, STRIP_COLUMNS, STRIP_SIZE, STRIP_RAYS = 8, 4, (255, 340), 2  # rays a pixel and axis
 MOVIE_FRAMES, MOVIE_SIZE, MOVIE_PAUSE = 24, (240, 320), 140  # pause in ms

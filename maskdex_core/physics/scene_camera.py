@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskdex_core.perception.cloud import Cloud
-from maskdex_core.perception.render import DepthNoise, cast_rays, degrade, pixel_rays
+from maskdex_core.perception.render import DepthNoise, Hits, cast_rays, degrade, pixel_rays
 
 if TYPE_CHECKING:
     from maskdex_core.physics.table_world import TableWorld
 
 FRAME = "camera_depth_optical_frame"
+COLORS = np.array([[58, 92, 160], [150, 116, 84], [214, 216, 220], [70, 74, 82]], float)  # object, table, arm, hand
+LIGHT = np.array([0.35, -0.55, 0.9]) / np.linalg.norm([0.35, -0.55, 0.9])
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,25 @@ class SceneCamera:
         return SceneCamera(look_at(position, target), K, size, DepthNoise())
 
     def cloud(self, world: TableWorld, rng: np.random.Generator) -> Cloud:
-        """Return what the camera measures now: an organised cloud (H·W points, row by row), NaN where nothing is."""
+        """Return what the camera measures now: an organised cloud (H·W points, row by row), NaN where nothing is.
+
+        Its colours are those of object, table, arm and hand under one soft light; black where no ray meets anything.
+        """
         hits = cast_rays(scene_surfaces(world), self.K, self.size, self.base_from_camera, self.noise.baseline)
         depth = degrade(hits, self.K, self.base_from_camera, rng, self.noise)
-        points = pixel_rays(self.K, self.size) * depth[..., None]
-        return Cloud(points.reshape(-1, 3).astype(np.float32), frame=FRAME, base_from_camera=self.base_from_camera)
+        rays = pixel_rays(self.K, self.size)
+        points, colors = rays * depth[..., None], _shaded(hits, rays @ self.base_from_camera[:3, :3].T)
+        flat = (array.reshape(-1, 3).astype(np.float32) for array in (points, colors))
+        return Cloud(*flat, frame=FRAME, base_from_camera=self.base_from_camera)
+
+
+def _shaded(hits: Hits, rays: np.ndarray) -> np.ndarray:
+    """Return (H, W, 3) colours 0..1 of what rays (H, W, 3) in base met."""
+    away = np.einsum("hwi,hwi->hw", hits.normals, rays) > 0
+    normals = np.where(away[..., None], -hits.normals, hits.normals)
+    light = 0.5 + 0.5 * np.clip(normals @ LIGHT, 0, 1)
+    met = hits.mesh >= 0
+    return np.where(met[..., None], COLORS[np.where(met, hits.mesh, 0)] / 255 * light[..., None], 0.0)
 
 
 def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:

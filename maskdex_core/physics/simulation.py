@@ -31,6 +31,8 @@ from maskdex_core.planning.robot import Robot
 CAMERA_POSITION, CAMERA_TARGET = np.array([0.78, -0.42, 0.50]), np.array([0.45, 0.0, 0.03])  # m
 PLACE, YAW = (0.45, 0.0), 0.6  # m and rad, of the object
 MOVED = 0.003  # m or rad, beyond which a cloud is rendered again
+ARM_STILL, HAND_MOVES = 1e-3, 0.02  # rad/s of a goal
+CLOSING = 0.15  # s that the hand has to move over a still arm to count as closing: trajectories start a tick apart
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class SimulatedCell:
         self._seen_at = np.zeros(0)
         self._given: set[str] = set()
         self._began = 0.0
+        self._arm_moved, self._alone = False, 0.0
 
     def accept(self, part: str, trajectory: PointTrajectory) -> None:
         """Give the controller `arm` or `hand` a trajectory.
@@ -107,7 +110,21 @@ class SimulatedCell:
             self.world.advance(CONTROL_STEP)
             if self._given:
                 self.film.watch(self.world)
-                (self._watch.moving if self.moving else self._watch.holding)(self.world)
+                self._look()
+
+    def _look(self) -> None:
+        """Watch the object as the phase asks: a controller is told no phases, so they are read off the goals."""
+        arm, hand = (np.abs(part.sample(self.world.time)[1]).max() for part in (self.arm, self.hand))
+        self._arm_moved |= arm > ARM_STILL
+        if self._alone < CLOSING:
+            alone = self._arm_moved and arm < ARM_STILL and hand > HAND_MOVES
+            self._alone = self._alone + CONTROL_STEP if alone else 0.0
+        if not self.moving:
+            self._watch.holding(self.world)
+        elif self._alone < CLOSING:
+            self._watch.before_closing(self.world)
+        else:
+            self._watch.moving(self.world)
 
     def cloud(self) -> Cloud:
         """Return what the camera sees; rendered again only when something moved."""

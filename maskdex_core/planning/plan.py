@@ -26,6 +26,8 @@ class Candidate:
         approach: (3,) unit direction toward the grasp, base frame.
         confidence: of the network, 0..1. cost: of the ranking, lower is better.
         verdict: "ok", "rejected" or "untried". reason: why it was rejected.
+        contact_error: finger of the target hand → m between where it touches and where the Shadow grasp did, for
+            fingers that both hands have and that touch.
     """
 
     palm_pose: np.ndarray
@@ -37,6 +39,7 @@ class Candidate:
     cost: float
     verdict: str = "untried"
     reason: str = ""
+    contact_error: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class Plan:
             "chosen": self.chosen,
             "candidates": [
                 {"confidence": round(c.confidence, 5), "verdict": c.verdict, "reason": c.reason,
-                 "cost": round(c.cost, 4), "palm_position": _floats(c.palm_pose[:3, 3])}
+                 "cost": round(c.cost, 4), "palm_position": _floats(c.palm_pose[:3, 3]),
+                 "contact_error": {finger: round(error, 5) for finger, error in c.contact_error.items()}}
                 for c in self.candidates
             ],
             "target_hand": {

@@ -20,13 +20,13 @@ from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.clusters import cell_means, voxel_groups
 from maskdex_core.perception.segment import Scene
 from maskdex_core.planning.bones import hand_bones
+from maskdex_core.planning.near_robot import SELF_MARGIN, NearRobot
 from maskdex_core.planning.plan import Candidate
 
 OBSTACLE_HEIGHT = 0.02  # m above the table's plane, below which points are the table
 OBSTACLE_RANGE = 1.2  # m from the base, beyond which the arm does not get
 FLYING_PIXELS = 0.025  # m round the object, where a depth camera invents points
 ROBOT_MARGIN = 0.04  # m round the robot, within which points are the robot
-SELF_MARGIN = 0.03  # m, the same where the object is looked for: a robot near an object must not hide it
 SELF_VOXEL = 0.01  # m, of the thinned cloud in which the robot is looked for
 WIDEST = 0.1  # m that no shape of the robot sticks out of its capsules' axes and its spheres' centres
 
@@ -83,26 +83,30 @@ class Robot:
         model, posed = self._standing(start)
         return replace(world, obstacle_points=others[~model.covers(posed, others, ROBOT_MARGIN)])
 
-    def without_itself(self, cloud: Cloud, state: RobotState) -> Cloud:
-        """Return a cloud without the points that a camera took of the robot, which would pass for objects.
-
-        A cloud whose camera pose is not known stays as it is.
-        """
+    def seen_near(self, cloud: Cloud, state: RobotState) -> NearRobot:
+        """Return which points of a cloud lie so near the robot that they pass for the robot; none without a pose."""
         pose = cloud.base_from_camera
         if pose is None:
-            return cloud
+            return NearRobot.nothing()
         model, posed = self._standing(state)
         shapes = np.concatenate([posed.start[0], posed.end[0], posed.spheres[0]])
         points = cloud.points @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
         near = (points > shapes.min(axis=0) - WIDEST) & (points < shapes.max(axis=0) + WIDEST)
         rows = np.flatnonzero(near.all(axis=1))
         if len(rows) == 0:
-            return cloud
+            return NearRobot.nothing()
         _, voxel = voxel_groups(points[rows], SELF_VOXEL)
         middles = cell_means(points[rows], voxel, np.bincount(voxel))
-        kept = cloud.points.copy()
-        kept[rows[model.covers(posed, middles, SELF_MARGIN)[voxel]]] = np.nan
-        return replace(cloud, points=kept)
+        distance, part = (of_voxel[voxel] for of_voxel in model.nearest(posed, middles))
+        kept = distance < SELF_MARGIN
+        return NearRobot(rows[kept], points[rows[kept]], distance[kept], part[kept])
+
+    def without_itself(self, cloud: Cloud, state: RobotState) -> Cloud:
+        """Return a cloud without the points that a camera took of the robot, which would pass for objects.
+
+        A cloud whose camera pose is not known stays as it is.
+        """
+        return self.seen_near(cloud, state).left_out_of(cloud)
 
     def _standing(self, state: RobotState) -> tuple[CollisionModel, Posed]:
         model = CollisionModel(self.arm, World(hand=self._spheres))

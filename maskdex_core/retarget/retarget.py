@@ -9,6 +9,7 @@ Index legend: B grasps, F fingers both hands have, T tries.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 
 import torch
@@ -91,6 +92,11 @@ class Retargeted:
         """Return the grasps at some indices."""
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return Retargeted(**{name: value if name == "fingers" else value[index] for name, value in kept.items()})
+
+    def contact_errors(self, row: int) -> dict[str, float]:
+        """Return finger → m of `contact_error` of one grasp, of the fingers that should touch."""
+        errors = zip(self.fingers, self.contact_error[row].tolist(), strict=True)
+        return {finger: error for finger, error in errors if not math.isnan(error)}
 
     def objection(self, row: int) -> str:
         """Return why a grasp cannot hold its object, or an empty text."""
