@@ -70,7 +70,7 @@ def test_a_grasp_astray_is_refined_again_and_the_better_one_is_kept(hand, grasps
     monkeypatch.setattr(proposals, "SURE", 0.0)
     once = refine_grasps(hand, raised, geometry, RefineConfig(), touch=touch)
     assert once.agreement[0] < 0.5 and twice.agreement[0] > 0.95
-    assert twice.chance[0] > once.chance[0] - 0.1
+    assert twice.chance[0] > 0.6  # two fingers of three
     assert (twice.score >= once.score).all() and twice.score[0] > once.score[0] + 1.0
     assert torch.equal(twice.confidence, grasps.confidence)  # rows stay in their places
     assert torch.equal(twice.joints[1], once.joints[1])
