@@ -11,10 +11,13 @@ from held_grasps import held_grasps
 
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
+from maskdex_core.planning import proposals
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import AS_DRAWN
-from maskdex_core.planning.proposals import propose, refine_grasps
-from maskdex_core.refine.ranking import merit
+from maskdex_core.planning.proposals import pose_of, propose, refine_grasps
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.optimizer import RefineConfig
+from maskdex_core.refine.ranking import TOUCHING, merit
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,44 @@ def test_refinement_writes_chance_agreement_and_score(hand, grasps, geometry):
     assert (part.agreement < 0.5).all() and (part.score < judged.score).all()
     assert torch.equal(part.chance, judged.chance)  # holding knows nothing of the text
     assert torch.allclose(part.score, merit(part.chance.logit(), part.agreement), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def touch(hand, grasps, geometry) -> torch.Tensor:
+    """A map (P,) that wants every place but 12 mm about where the last finger touches."""
+    contacts = HandOnObject(hand, geometry.sdf, 0.0).contacts(pose_of(grasps))
+    last = contacts.point[0, contacts.gap[0] < TOUCHING][-1]
+    return torch.where((geometry.points - last).norm(dim=-1) < 0.012, 0.05, 0.8)
+
+
+def test_a_grasp_astray_is_refined_again_and_the_better_one_is_kept(hand, grasps, geometry, touch, monkeypatch):
+    """One finger of three stands where nothing is wanted: it lets go, the others hold. In the air nothing helps."""
+    raised = _raised(grasps, [0.0, 0.5, 0.0, 0.0])
+    twice = refine_grasps(hand, raised, geometry, RefineConfig(), touch=touch)
+    monkeypatch.setattr(proposals, "SURE", 0.0)
+    once = refine_grasps(hand, raised, geometry, RefineConfig(), touch=touch)
+    assert once.agreement[0] < 0.5 and twice.agreement[0] > 0.95
+    assert twice.chance[0] > 0.6  # two fingers of three
+    assert (twice.score >= once.score).all() and twice.score[0] > once.score[0] + 1.0
+    assert torch.equal(twice.confidence, grasps.confidence)  # rows stay in their places
+    assert torch.equal(twice.joints[1], once.joints[1])
+    assert torch.allclose(twice.score, merit(twice.chance.logit(), twice.agreement), atol=1e-3)
+
+
+def test_a_grasp_that_agrees_or_stays_as_drawn_is_not_refined_again(hand, grasps, geometry, touch, monkeypatch):
+    calls = []
+    monkeypatch.setattr(proposals, "refine_hands_off", lambda *args: calls.append(args))
+    refine_grasps(hand, grasps, geometry, RefineConfig(), touch=torch.ones(500))
+    refine_grasps(hand, grasps, geometry, RefineConfig())
+    refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=touch)
+    assert calls == []
+
+
+def test_an_edit_refined_again_holds_what_it_must(hand, grasps, geometry, touch):
+    movable = hand.joint_part == hand.joint_part[0]
+    made = refine_grasps(hand, grasps, geometry, RefineConfig(), movable, True, touch)
+    assert torch.equal(made.joints[:, ~movable], grasps.joints[:, ~movable])
+    assert torch.equal(made.palm_translation, grasps.palm_translation)
 
 
 def test_without_a_map_an_old_agreement_does_not_stay(hand, grasps, geometry):

@@ -11,7 +11,7 @@ from held_grasps import held_grasps
 from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.ranking import ENOUGH, LEAST_AGREEMENT, TOUCHING, merit, touch_agreement
+from maskdex_core.refine.ranking import LEAST_AGREEMENT, STRICTNESS, TOUCHING, merit, touch_agreement
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_agreement_falls_with_every_contact_off_the_wanted_clump(scene, pose, cl
     share = _share_at_first(scene, pose, points)
     assert 0.0 < share < 1.0
     for wanted, on_it in ((first, share), (~first, 1.0 - share)):
-        expected = LEAST_AGREEMENT ** (1.0 - on_it)
+        expected = max(LEAST_AGREEMENT, LEAST_AGREEMENT ** (STRICTNESS * (1.0 - on_it)))
         assert touch_agreement(scene, pose, points, wanted.float()).item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -59,9 +59,19 @@ def test_agreement_compares_with_the_best_place_of_the_map(scene, pose, clumps):
     points, first = clumps
     share = _share_at_first(scene, pose, points)
     timid = torch.where(first, 0.3, 0.03)
-    expected = (0.1 / ENOUGH) ** (1.0 - share)
+    expected = 0.1 ** (STRICTNESS * (1.0 - share))
     assert touch_agreement(scene, pose, points, timid).item() == pytest.approx(expected, rel=1e-4)
     assert touch_agreement(scene, pose, points, torch.full((60,), 0.2)).item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_place_wanted_half_as_much_agrees_half_as_well(scene, pose, clumps):
+    """No place below the best is forgiven in full: bowls would be held by the rim where their body is asked for."""
+    points, first = clumps
+    share = _share_at_first(scene, pose, points)
+    assert share < 1.0
+    half = torch.where(first, 0.8, 0.4)
+    expected = 0.5 ** (STRICTNESS * (1.0 - share))
+    assert touch_agreement(scene, pose, points, half).item() == pytest.approx(expected, rel=1e-4) != 1.0
 
 
 def test_one_loud_point_does_not_make_all_others_wrong(scene, pose, clumps):

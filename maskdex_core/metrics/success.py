@@ -24,8 +24,7 @@ from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.object_grasps import concatenate
-from maskdex_core.planning.proposals import pose_of, refine_grasps
+from maskdex_core.planning.proposals import concatenate, pose_of, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.squeeze import solve_closing

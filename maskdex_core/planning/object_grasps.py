@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from maskdex_core.errors import UsageError
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.proposals import refine_grasps
+from maskdex_core.planning.proposals import concatenate, refine_grasps
 from maskdex_core.refine.optimizer import RefineConfig
 
 CHUNK = 64  # grasps refined at once: memory stays small and progress shows
@@ -123,21 +121,6 @@ def edit_report(before: GraspBatch, after: GraspBatch, edited: Tensor, with_palm
 def moved(grasps: GraspBatch, offset: Tensor) -> GraspBatch:
     """Return grasps whose palms are shifted by `offset` (3,) m."""
     return grasps.replace(palm_translation=grasps.palm_translation + offset)
-
-
-def concatenate(batches: list[GraspBatch]) -> GraspBatch:
-    """Join batches that know the same things.
-
-    Raises:
-        UsageError: when there is none.
-    """
-    if not batches:
-        raise UsageError("number of grasps 0 is below 1")
-    fields = {}
-    for field in dataclasses.fields(GraspBatch):
-        values = [getattr(batch, field.name) for batch in batches]
-        fields[field.name] = torch.cat(values) if isinstance(values[0], Tensor) else values[0]
-    return GraspBatch(**fields)
 
 
 def _center(geometry: ObjectGeometry) -> Tensor:

@@ -77,6 +77,7 @@ def refine(
     movable: Tensor | None = None,
     hold_palm: bool = False,
     goal: Goal | None = None,
+    further: Tensor | float = 0.0,
 ) -> RefineResult:
     """Bring configurations into contact without leaving them.
 
@@ -88,11 +89,12 @@ def refine(
         movable: (J,) bool, joints that may move; by default all.
         hold_palm: keep the palm exactly where it is.
         goal: further residuals, such as fingertip goals.
+        further: (B, S) m that spheres keep from the object beyond `config.clearance`.
     """
     with torch.no_grad():
         if active is None:
             active = nearly_touching(scene, start, config)
-        residuals = GraspResiduals(scene, config.scales, start, active, goal, config.clearance)
+        residuals = GraspResiduals(scene, config.scales, start, active, goal, config.clearance + further)
         free = torch.ones(start.joints.shape[1] + 6)
         if movable is not None:
             free[: start.joints.shape[1]] = movable.float()

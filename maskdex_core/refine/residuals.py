@@ -74,9 +74,9 @@ class GraspResiduals:
         start: HandPose,
         active: Tensor,
         goal: Goal | None = None,
-        clearance: float = CLEARANCE,
+        clearance: Tensor | float = CLEARANCE,
     ) -> None:
-        """Take the scene, scales, the start (prior), `active` (B, C) 0..1, residuals of one's own, clearance (m)."""
+        """Take scene, scales, start (prior), `active` (B, C) 0..1, residuals of one's own, clearance (m, or (B, S))."""
         self._scene, self._scales, self._start, self._active, self._goal = scene, scales, start, active, goal
         # Boxes keep their edges out too: what stops short of a surface closes softly, what is inside kicks.
         self._clearance = clearance + scene.hand.sphere_edge
