@@ -102,6 +102,14 @@ def test_a_bottle_that_reaches_up_to_the_hand_is_refused_with_the_hand_named() -
         seen(cloud, state)
 
 
+def test_two_things_clear_of_the_robot_are_two() -> None:
+    state = robot().home()
+    apart = [placed(box((0.05, 0.05, 0.1)), 0.45, y) for y in (-0.15, 0.15)]
+    cloud, _ = capture([*apart, table(), *robot_meshes(state)], VIEWS["from above"])
+    with pytest.raises(CloudError, match="2 objects stand on the table"):
+        seen(cloud, state)
+
+
 def test_of_two_things_the_one_at_the_base_is_refused_only_where_it_is_meant() -> None:
     state = robot().home()
     at_base, clear = placed(box((0.02, 0.05, 0.12), 0.0), 0.08, 0.0), placed(cup(), 0.45, 0.1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from held_grasps import HeldGrasp, held_grasps
 
-from maskdex_core.errors import PlanRejected
+from maskdex_core.errors import CloudError, PlanRejected
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.collision import World
@@ -19,7 +19,7 @@ from maskdex_core.motion.time_scaling import time_point_to_point
 from maskdex_core.motion.types import JointTrajectory, RobotTrajectory
 from maskdex_core.objects.object_model import ObjectModel
 from maskdex_core.objects.procedural import make_object
-from maskdex_core.perception.segment import segment
+from maskdex_core.perception.segment import SeveralStand, segment
 from maskdex_core.physics.lift_trial import (
     CONTROL_STEP,
     HEIGHT,
@@ -32,7 +32,9 @@ from maskdex_core.physics.lift_trial import (
 from maskdex_core.physics.object_mass import HEAVIEST, LIGHTEST, typical_mass
 from maskdex_core.physics.robot_mjcf import robot_actuators
 from maskdex_core.physics.scene_camera import SceneCamera
+from maskdex_core.physics.simulation import CAMERA_POSITION, CAMERA_TARGET
 from maskdex_core.physics.table_world import TableWorld
+from maskdex_core.planning.near_robot import segment_beside
 from maskdex_core.planning.robot import Robot
 from maskdex_core.refine.approach import approach_direction
 from maskdex_core.refine.contacts import HandOnObject
@@ -152,6 +154,21 @@ def test_the_camera_sees_the_object_where_it_stands_once_the_robot_is_left_out(r
     assert scene.table_height == pytest.approx(0.0, abs=0.002)
     extent = np.ptp(world.target.bounds, axis=0)
     assert scene.object_extent[2] == pytest.approx(extent[2], abs=0.015)
+
+
+def test_a_jug_that_the_hand_cuts_in_two_is_not_taken_for_two() -> None:
+    """The fingers of the LEAP hand at home hang to the jug's rim."""
+    robot = Robot(Arm.load("xarm7"), HandModel.load("leap"))
+    world = TableWorld(robot.arm, robot.hand, make_object("jug", 3))
+    pose = np.eye(4)
+    pose[:2, :2] = [[np.cos(3), -np.sin(3)], [np.sin(3), np.cos(3)]]
+    pose[:2, 3] = 0.349, 0.029
+    world.reset(robot.home(), pose)
+    cloud = SceneCamera.at(CAMERA_POSITION, CAMERA_TARGET).cloud(world, np.random.default_rng(0))
+    with pytest.raises(SeveralStand):
+        segment(robot.without_itself(cloud, world.robot_state))
+    with pytest.raises(CloudError, match="the object stands within 3 cm of the hand"):
+        segment_beside(robot.seen_near(cloud, world.robot_state), cloud, None)
 
 
 def test_typical_masses_are_those_of_things_on_a_table() -> None:

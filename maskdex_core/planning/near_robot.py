@@ -13,7 +13,7 @@ import numpy as np
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.clusters import ClusterConfig, find_objects, voxel_groups
-from maskdex_core.perception.segment import NothingStands, Scene, segment
+from maskdex_core.perception.segment import NothingStands, Scene, SeveralStand, segment
 from maskdex_core.perception.table import find_table
 
 SELF_MARGIN = 0.03  # m round the robot that are looked at as the robot: its pose and the camera's are not exact
@@ -21,6 +21,7 @@ SURFACE = 0.012  # m outside the robot's shapes up to which points are its surfa
 SLACK = 0.02  # m inside the shapes, deeper than which they do not stick out of any link: nothing is seen there
 ABOVE = 0.01  # m over the table, below which points are the table
 FOOT = 0.05  # m over the table below which a thing that stands begins; a thing in the hand begins higher
+AROUND = 0.3  # m about them in which the pieces of a thing are looked for
 CLUSTERS = ClusterConfig()
 
 
@@ -65,6 +66,9 @@ def segment_beside(near: NearRobot, cloud: Cloud, object_near: Sequence[float] |
     except NothingStands:
         _refuse_what_stands(other, clear)
         raise
+    except SeveralStand:
+        _refuse_what_is_split(other, clear)
+        raise
     if len(other.rows):
         _refuse_cut_object(other, scene, object_near)
     return scene
@@ -75,14 +79,40 @@ def _refuse_what_stands(other: NearRobot, clear: Cloud) -> None:
     pose = clear.base_from_camera
     if pose is None or len(other.rows) == 0:  # without a pose nothing is near
         return
-    table = find_table(clear.valid_points(), pose[2, :3])
-    normal = pose[:3, :3] @ table.normal
-    plane = np.append(normal, table.offset - normal @ pose[:3, 3])
-    labels, heights, count = _labelled(other, plane, pose[:2, 3], np.zeros((0, 3)))
+    labels, heights, count = _labelled(other, _table_plane(clear, pose), pose[:2, 3], np.zeros((0, 3)))
     for label in range(count):
         chosen = labels == label
         if heights[chosen].min() < FOOT and _is_thing(other.points[chosen]):
             raise CloudError(_sentence(other, chosen))
+
+
+def _refuse_what_is_split(other: NearRobot, clear: Cloud) -> None:
+    """Refuse when two or more of several objects go on where the robot is: they are one, cut by it."""
+    pose = clear.base_from_camera
+    if pose is None or len(other.rows) == 0:
+        return
+    plane = _table_plane(clear, pose)
+    rest = clear.valid_points() @ pose[:3, :3].T + pose[:3, 3]
+    lower, upper = other.points.min(axis=0) - AROUND, other.points.max(axis=0) + AROUND
+    rest = rest[((rest > lower) & (rest < upper)).all(axis=1)]
+    together, _, count = _labelled(other, plane, pose[:2, 3], rest)
+    apart, _, _ = _labelled(NearRobot.nothing(), plane, pose[:2, 3], rest)
+    beside, of_rest = together[: len(other.rows)], together[len(other.rows) :]
+    goes_on, pieces = np.zeros(len(beside), bool), set()
+    for label in range(count):
+        chosen = beside == label
+        if _is_thing(other.points[chosen]):
+            goes_on |= chosen
+            pieces |= set(apart[of_rest == label]) - {-1}
+    if len(pieces) > 1:
+        raise CloudError(_sentence(other, goes_on))
+
+
+def _table_plane(clear: Cloud, pose: np.ndarray) -> np.ndarray:
+    """Return (4,) a, b, c, d of the table in base."""
+    table = find_table(clear.valid_points(), pose[2, :3])
+    normal = pose[:3, :3] @ table.normal
+    return np.append(normal, table.offset - normal @ pose[:3, 3])
 
 
 def _refuse_cut_object(other: NearRobot, scene: Scene, object_near: Sequence[float] | None) -> None:
