@@ -52,7 +52,8 @@ def _swaps(model: GraspModel, options: GraspOptions) -> dict[str, Any]:
 
     hand, rng = HandModel.load("shadow"), np.random.default_rng(options.seed)
     swaps, joints, palm, rows = [], [], [], []
-    for subject in drawn(options.chosen.subjects(), None, rng):
+    subjects = options.chosen.subjects()
+    for subject in drawn(subjects, len(subjects), rng):  # in random order: a list begins with one family
         pair = opposite_requests(subject.requests(rng))
         if pair is None:
             continue
