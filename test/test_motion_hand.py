@@ -9,10 +9,11 @@ import pytest
 import torch
 from motion_scene import HAND_NAMES, home_state, top_down
 
+from maskdex_core.hands.covering import BARE
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.collision import CollisionModel, World
-from maskdex_core.motion.hand import BARE, hand_limits, hand_spheres
+from maskdex_core.motion.hand import hand_limits, hand_spheres
 from maskdex_core.motion.phases import plan_motion
 from maskdex_core.motion.verdict import check_trajectory
 

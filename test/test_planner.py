@@ -183,7 +183,14 @@ def test_same_seed_same_report_and_other_seed_other_grasp(planner, cloud, plan):
 
 @pytest.mark.parametrize(
     ("costs", "kept"),
-    [([0.01], 0.01), ([0.3, 0.02], 0.02), ([0.3, 0.1, 0.2], 0.1), ([None, 0.3, 0.2], 0.2), ([None] * 3, None)],
+    [
+        ([0.009], 0.009),
+        ([0.3, 0.009], 0.009),
+        ([0.02, 0.3, 0.1], 0.02),
+        ([0.3, 0.1, 0.2], 0.1),
+        ([None, 0.3, 0.2], 0.2),
+        ([None] * 3, None),
+    ],
 )
 def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan, monkeypatch, costs, kept):
     waiting = list(costs)

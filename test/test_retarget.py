@@ -1,5 +1,6 @@
 """Shadow grasps on another hand: inside its limits, out of the object, fingertips where they were."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,11 @@ from maskdex_core.errors import HandError
 from maskdex_core.hands import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.rows import HandMotion
 from maskdex_core.resources import resource_path
 from maskdex_core.retarget import retarget
-from maskdex_core.retarget.retarget import touching_fingers
+from maskdex_core.retarget.retarget import DEEPEST, touching_fingers
+from maskdex_core.retarget.slope import LEVEL, ROUNDING, SCALE, level_goal, pressed_slope
 
 FAMILIES = ("bottle", "bowl", "brush", "can", "carton", "screwdriver", "spray_bottle", "torch")
 SHADOW = HandModel.load("shadow")
@@ -152,3 +155,44 @@ def test_hands_that_share_one_finger_are_refused(tmp_path):
     hand = _without(tmp_path, "index", "middle", "ring", "little")
     with pytest.raises(HandError, match="hands 'shadow' and 'fewer' share 1 fingers; at least 2 are needed"):
         _retargeted("can", hand)
+
+
+def _pinch(*heights):
+    """Two contacts of equal force on a scene whose surface looks up by some slope at each of them."""
+    normal = torch.tensor([[[(1 - z * z) ** 0.5 * side, 0.0, z] for side, z in zip((1.0, -1.0), heights, strict=True)]])
+    scene = SimpleNamespace(contacts=lambda pose: SimpleNamespace(normal=normal))
+    return scene, SimpleNamespace(forces=-5.0 * normal)
+
+
+@pytest.mark.parametrize(
+    ("heights", "slope"), [((0.0, 0.0), 0.0), ((0.6, 0.0), 0.3), ((0.6, -0.9), 0.3), ((1.0, 1.0), 1.0)]
+)
+def test_slope_is_what_is_pressed_from_above(heights, slope):
+    scene, closing = _pinch(*heights)
+    assert pressed_slope(scene, closing, None).item() == pytest.approx(slope, abs=1e-6)
+
+
+def test_between_grasps_that_balance_the_one_on_level_sides_costs_less(on_freedom):
+    made = on_freedom["can"].made
+    level, steep = (replace(made, slope=torch.tensor([slope])) for slope in (0.05, 0.4))
+    assert level.cost.item() == pytest.approx((made.residual + made.penetration / DEEPEST).item())
+    assert steep.cost.item() > level.cost.item() + 0.02
+
+
+def test_contacts_are_drawn_down_from_surfaces_that_look_up():
+    links = len(FREEDOM.spec.contact_links)
+    pose = HandPose(FREEDOM.clamp(torch.zeros(1, 7)), torch.eye(3)[None], torch.zeros(1, 3))
+    frames = FREEDOM.link_transforms(pose.joints, pose.object_from_palm)
+    normal = torch.tensor([[0.8, 0.0, 0.6], [1.0, 0.0, 0.05], [0.8, 0.0, 0.6], [0.8, 0.0, -0.6]])
+    normal = torch.cat([normal, normal[1:2].expand(links - 4, -1)])[None]
+    active = torch.ones(1, links)
+    active[0, 2] = 0.0
+    contacts = SimpleNamespace(normal=normal, sphere=torch.arange(links)[None])
+    centers = FREEDOM.place(frames, FREEDOM.sphere_link, FREEDOM.sphere_center)
+    view = SimpleNamespace(contacts=contacts, centers=centers)
+    made = level_goal(FREEDOM, active)(pose, HandMotion(FREEDOM, pose, frames), view)
+    assert made.values[0].tolist() == pytest.approx([(0.6 - LEVEL) / SCALE] + [0.0] * (links - 1), abs=1e-5)
+    assert (made.rows[0, 1:] == 0).all()  # level, idle, and looking down
+    assert made.rows[0, 0, -3:].tolist() == pytest.approx(
+        [0.0, 0.0, 1 / (SCALE * ROUNDING)]
+    )  # up is worse, down better

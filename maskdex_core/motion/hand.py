@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskdex_core.hands.covering import covering_spheres
 from maskdex_core.motion.collision import FingerPair, HandSpheres, distinct_rows
 from maskdex_core.motion.types import JointLimits
 
 if TYPE_CHECKING:
     from maskdex_core.hands.model import HandModel
-
-SKIN_RADIUS = 0.005
-"""m, radius of the spheres that are added under the skin where a link's own leave it bare"""
-BARE = 0.003
-"""m that skin may stick out of the spheres"""
 
 
 def hand_limits(hand: HandModel) -> JointLimits:
@@ -41,8 +37,8 @@ def hand_spheres(hand: HandModel) -> HandSpheres:
     """Return spheres that cover the hand, in the frame of the flange it is mounted on."""
     import torch
 
-    links, points, radii = _covering(hand)
-    link_index, point = torch.tensor(links), torch.tensor(points, dtype=torch.float32)
+    link_index, point, radius = covering_spheres(hand)
+    radii = radius.double().numpy()
     flange_from_palm = hand.flange_from_palm()
 
     @lru_cache(maxsize=64)
@@ -82,35 +78,3 @@ def _finger_pairs(
         if free.any():
             pairs.append(FingerPair(names, first[free], second[free]))
     return tuple(pairs)
-
-
-def _covering(hand: HandModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return links (S,), centres (S, 3) m in the link frame, radii (S,) m of spheres that cover the skin.
-
-    The model's inner spheres leave edges and corners of boxes bare. There, the barest skin point first,
-    small spheres are put just under the skin until none sticks out by more than `BARE`.
-    """
-    links, centers, radii = (
-        array.double().numpy() for array in (hand.sphere_link, hand.sphere_center, hand.sphere_radius)
-    )
-    skin_link = hand.surface_link.numpy()
-    skin, normal = hand.surface_point.double().numpy(), hand.surface_normal.double().numpy()
-    bare = np.full(len(skin), np.inf)
-    for link, center, radius in zip(links, centers, radii, strict=True):
-        bare = np.where(skin_link == link, np.minimum(bare, _outside(skin, center, radius)), bare)
-    added: list[int] = []
-    while bare.max() > BARE and len(added) < len(skin):
-        worst = int(np.argmax(bare))
-        added.append(worst)
-        under = skin[worst] - SKIN_RADIUS * normal[worst]
-        gap = _outside(skin, under, SKIN_RADIUS)
-        bare = np.where(skin_link == skin_link[worst], np.minimum(bare, gap), bare)
-    return (
-        np.concatenate([links, skin_link[added]]).astype(np.int64),
-        np.concatenate([centers, skin[added] - SKIN_RADIUS * normal[added]]),
-        np.concatenate([radii, np.full(len(added), SKIN_RADIUS)]),
-    )
-
-
-def _outside(points: np.ndarray, center: np.ndarray, radius: float) -> np.ndarray:
-    return np.linalg.norm(points - center, axis=1) - radius

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from maskdex_core.errors import UsageError
@@ -22,13 +23,15 @@ from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
 from maskdex_core.refine.ranking import hold_score, merit, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
-from maskdex_core.retarget.retarget import Kept, Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.retarget import PRESSING, Kept, Retargeted, retarget, touching_fingers
+from maskdex_core.retarget.slope import pressed_slope
 
 CROWDING_WEIGHT = 20.0  # per m of spheres in the way of the approach
 MISS_WEIGHT = 0.05  # per nat of disagreement with the text: a wrong part weighs as much as a doubtful hold
 SURE = 0.85  # agreement below which a grasp is refined again with hands off what the text wants left alone
 SECOND_TRIES = 6  # of them at most: the best; what they cost is less than half of the first refinement
 SECOND_STEPS = 10  # they are in contact already
+DOUBT_WEIGHT = 0.02  # per nat of the judge's doubt: it tells apart what balances, and does not outweigh what does not
 
 
 @dataclass(frozen=True)
@@ -149,15 +152,23 @@ def propose(
     scene = HandOnObject(target, geometry.sdf, geometry.table_height)
     if target.name == shadow.name:
         made = _as_is(shadow_scene, grasps)
+        doubt = torch.zeros(len(grasps.joints)) if grasps.chance is None else -grasps.chance.log()
     else:
         touch = touching_fingers(shadow_scene, pose_of(grasps))
         made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
+        doubt = _doubt(scene, made, geometry)
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
-    cost = made.cost + CROWDING_WEIGHT * crowding
+    cost = made.cost + CROWDING_WEIGHT * crowding + DOUBT_WEIGHT * doubt
     miss = torch.zeros_like(cost) if grasps.agreement is None else -grasps.agreement.clamp_min(1e-6).log()
     order = (cost + MISS_WEIGHT * miss).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
+
+
+def _doubt(scene: HandOnObject, made: Retargeted, geometry: ObjectGeometry) -> Tensor:
+    """Return the negative log-chance (K,) that the target hand holds, as the judge says that learned on the Shadow."""
+    closing = solve_closing(scene, made.pose, replace(PRESSING, stiffness=scene.hand.spec.stiffness))
+    return F.softplus(-hold_score(scene, made.pose, closing, made.energy, geometry.points))
 
 
 def _kept(target: HandModel, edit: Edit) -> Kept:
@@ -176,5 +187,5 @@ def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:
     pregrasp = cleared(scene, pose, closing.pregrasp)
     return Retargeted(
         pose, pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, error, hand.finger_names,
-        scene.penetration(pose),
+        scene.penetration(pose), pressed_slope(scene, closing, pose),
     )  # fmt: skip

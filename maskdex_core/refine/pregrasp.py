@@ -9,6 +9,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.residuals import ErrorScales
+from maskdex_core.refine.table_guard import TableGuard
 
 # The table counts most: opening along a contact's normal alone drives fingers into it.
 OPEN = RefineConfig(
@@ -24,21 +25,25 @@ def cleared(scene: HandOnObject, pose: HandPose, pregrasp: Tensor) -> Tensor:
     Most do so already, by backing off along the contacts' normals; solving the others only is what it costs.
     """
     opened = HandPose(pregrasp, pose.rotation, pose.translation)
-    near = (scene.clearance(opened) < PUSHING) | (scene.table_depth(opened) > 0)
+    guard = None if scene.table_height is None else TableGuard(scene.hand, scene.table_height)
+    near = scene.clearance(opened) < PUSHING
+    if guard is not None:
+        near |= guard.depth(opened) > 0
     rows = torch.nonzero(near).flatten()
     if len(rows) == 0:
         return pregrasp
-    return pregrasp.index_copy(0, rows, open_clear(scene, pose[rows], pregrasp[rows]))
+    return pregrasp.index_copy(0, rows, open_clear(scene, pose[rows], pregrasp[rows], guard))
 
 
-def open_clear(scene: HandOnObject, pose: HandPose, pregrasp: Tensor) -> Tensor:
+def open_clear(scene: HandOnObject, pose: HandPose, pregrasp: Tensor, guard: TableGuard | None = None) -> Tensor:
     """Return pre-grasp joints (B, J) rad that clear object and table, the palm staying where it is.
 
     Args:
         scene: the hand on the object.
         pose: the grasps.
         pregrasp: (B, J) rad, where to begin: the fingers opened along their contacts' normals.
+        guard: keeps edges and corners above the table too.
     """
     start = HandPose(pregrasp, pose.rotation, pose.translation)
     nothing_touches = pregrasp.new_zeros(len(pregrasp), len(scene.hand.spec.contact_links))
-    return refine(scene, start, OPEN, nothing_touches, hold_palm=True).pose.joints
+    return refine(scene, start, OPEN, nothing_touches, hold_palm=True, goal=guard and guard.residuals).pose.joints

@@ -10,27 +10,32 @@ Index legend: B grasps, F fingers both hands have, T tries.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 
 from maskdex_core.hands.model import HandModel
-from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.contacts import HandOnObject, HandView
 from maskdex_core.refine.optimizer import RefineConfig, RefineResult, descend, nearly_touching, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
-from maskdex_core.refine.ranking import grasp_cost
-from maskdex_core.refine.residuals import ErrorScales, self_depth
+from maskdex_core.refine.ranking import ENERGY_SCALE
+from maskdex_core.refine.residuals import ErrorScales, Goal, Residuals, self_depth
+from maskdex_core.refine.rows import HandMotion
 from maskdex_core.refine.squeeze import SqueezeConfig, solve_closing
+from maskdex_core.refine.table_guard import TableGuard
 from maskdex_core.retarget.contact_goal import REACH, ContactGoal, contact_goal
 from maskdex_core.retarget.fingertips import Fingertips, MatchConfig, match_from
 from maskdex_core.retarget.landmarks import aligned, shared_fingers
+from maskdex_core.retarget.slope import LEVEL, level_goal, pressed_slope
 
 SCALES = ErrorScales(joint=3.0, turn=2.0, shift=0.1)
 DEEPEST = 0.004  # m inside the geometry, which is itself a guess behind the object
 LOOSEST = 0.5  # share of the squeeze's force that its contacts may leave unbalanced
 PRESSING = SqueezeConfig(least_lever=0.03)
+SLOPE_WEIGHT = 0.1  # cost of a unit of slope above that
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Retargeted:
         tip_error: (B, F) m between target and source fingertips. contact_error: (B, F) m between the places
             where they touch, NaN for fingers that need not. fingers: the F names.
         penetration: (B,) m.
+        slope: (B,) how far the surfaces that are pressed look up, 0 all level or down, 1 all straight up.
     """
 
     pose: HandPose
@@ -79,14 +85,17 @@ class Retargeted:
     contact_error: Tensor
     fingers: tuple[str, ...]
     penetration: Tensor
+    slope: Tensor
 
     @property
     def cost(self) -> Tensor:
-        """(B,) what a grasp lacks as a hold: wrench left, and depth, of which `DEEPEST` is as bad as no balance.
+        """(B,) what a grasp lacks as a hold: wrench left, depth, of which `DEEPEST` is as bad as no balance, and slope.
 
-        The energy has no say: it tells how near a grasp is to the source's, not whether it holds.
+        What is pressed from above is held by friction alone, and slips where a normal was guessed wrong. The energy has
+        no say: it tells how near a grasp is to the source's, not whether it holds.
         """
-        return self.residual + self.penetration / DEEPEST
+        slope = SLOPE_WEIGHT * (self.slope - LEVEL).clamp(min=0.0)
+        return self.residual + self.penetration / DEEPEST + slope
 
     def rows(self, index: Tensor) -> Retargeted:
         """Return the grasps at some indices."""
@@ -192,16 +201,29 @@ def _best_contact(
     active = torch.cat([links for also in near for links in (wanted, also)])
     pose = HandPose.joined([start for start in starts for _ in range(2)])
     goals = goal.repeated(2 * len(starts))
+    guard = None if scene.table_height is None else TableGuard(scene.hand, scene.table_height)
     stages = ((config.sort, config.finished), (config.contact, 1))
     for effort, kept in stages:
-        places = goals.residuals(scene.hand, config.contact_scale, config.idle_scale)
-        made = refine(scene, pose, effort, active, movable=movable, hold_palm=hold_palm, goal=places)
+        asked = [goals.residuals(scene.hand, config.contact_scale, config.idle_scale)]
+        if guard is not None:
+            asked += [guard.residuals, level_goal(scene.hand, active)]
+        made = refine(scene, pose, effort, active, movable=movable, hold_palm=hold_palm, goal=_all_of(asked))
         tries, cost = _judged(scene, made, goals, config)
         order = cost.reshape(-1, len(wanted)).argsort(dim=0, stable=True)[:kept]
         rows = (order * len(wanted) + torch.arange(len(wanted))).flatten()
         pose, active, goals = tries.pose[rows], active[rows], goal.repeated(len(order))
     best = tries.rows(rows)
-    return replace(best, pregrasp=cleared(scene, best.pose, best.pregrasp))
+    squeeze = best.squeeze if guard is None else guard.raised(best.pose, best.squeeze)
+    return replace(best, pregrasp=cleared(scene, best.pose, best.pregrasp), squeeze=squeeze)
+
+
+def _all_of(goals: Sequence[Goal]) -> Goal:
+    """Return the residuals of several goals as one."""
+
+    def residuals(pose: HandPose, motion: HandMotion, view: HandView) -> Residuals:
+        return Residuals.joined([goal(pose, motion, view) for goal in goals])
+
+    return residuals
 
 
 def _judged(
@@ -210,11 +232,11 @@ def _judged(
     """Return refined tries with their squeeze, and what each costs: wrench left, depth in the object and in itself."""
     hand, pose = scene.hand, made.pose
     closing = solve_closing(scene, pose, replace(config.squeeze, stiffness=hand.spec.stiffness))
-    depth = scene.penetration(pose)
+    depth, slope = scene.penetration(pose), pressed_slope(scene, closing, pose)
     columns = [hand.finger_names.index(finger) for finger in goals.fingers]
     tips = pose.to_object(hand.tip_points(pose.joints))[:, columns]
     tries = Retargeted(
         pose, closing.pregrasp, hand.clamp(closing.squeeze), made.energy, closing.residual,
-        (tips - goals.tips).norm(dim=-1), goals.error(scene, pose), goals.fingers, depth,
+        (tips - goals.tips).norm(dim=-1), goals.error(scene, pose), goals.fingers, depth, slope,
     )  # fmt: skip
-    return tries, grasp_cost(made.energy, closing.residual) + (depth + self_depth(hand, pose)) / DEEPEST
+    return tries, tries.cost + made.energy / ENERGY_SCALE + self_depth(hand, pose) / DEEPEST
