@@ -153,7 +153,7 @@ def _cell_command(options: SimOptions) -> list[str]:
 
 
 def _node_command(options: SimOptions) -> list[str]:
-    from maskdex_core.physics.scene_camera import look_at
+    from maskdex_core.perception.camera import look_at
     from maskdex_core.physics.simulation import CAMERA_POSITION, CAMERA_TARGET
     from maskdex_ros.conversions import quaternion_from_rotation
 

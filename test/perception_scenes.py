@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from maskdex_core.data.demo_scene import look_at
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.files import points_from_depth
 from maskdex_core.perception.render import DepthNoise, cast_rays, degrade

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from maskdex_core.data.bag_writer import Capture, write_bag
-from maskdex_core.data.demo_scene import CAMERA_POSITION, look_at, mug_mesh, table_mesh
+from maskdex_core.data.demo_scene import CAMERA_POSITION, mug_mesh, table_mesh
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.bag import load_bag
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.render import DepthNoise, cast_rays, degrade
 from maskdex_core.perception.segment import segment
 

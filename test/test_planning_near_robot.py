@@ -10,11 +10,11 @@ import pytest
 import trimesh
 from perception_scenes import bowl, box, capture, cup, placed, table
 
-from maskdex_core.data.demo_scene import look_at
 from maskdex_core.errors import CloudError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.types import RobotState
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.files import load_cloud
 from maskdex_core.perception.segment import Scene, segment

@@ -13,12 +13,12 @@ from safetensors import safe_open
 from maskdex_core.errors import DatasetError
 from maskdex_core.objects.procedural import make_object
 from maskdex_core.perception.completion_network import CompletionNetwork, load_completion
+from maskdex_core.perception.rendered_view import draw_scene
 from maskdex_core.perception.view_grid import BAND, view_voxels
 from maskdex_core.training import completion_shapes
 from maskdex_core.training.completion_data import banded_distance, make_views, read_view, view_rows
 from maskdex_core.training.completion_shapes import drawn_shape
 from maskdex_core.training.completion_stage import COMPLETION, CompletionStage, train_completion
-from maskdex_core.training.completion_views import draw_scene
 from maskdex_core.training.loop import TrainingRun
 
 

@@ -13,7 +13,6 @@ from scipy.spatial import KDTree
 
 from maskdex_core.data import GraspDataset, ObjectSurface
 from maskdex_core.data import views as views_module
-from maskdex_core.data.demo_scene import look_at
 from maskdex_core.data.views import (
     VIEW_POINTS,
     VIEWS,
@@ -30,6 +29,7 @@ from maskdex_core.data.views import (
 )
 from maskdex_core.errors import DatasetError
 from maskdex_core.objects.procedural import ObjectModel, make_object
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.files import load_cloud, points_from_depth
 from maskdex_core.perception.render import render_depth

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskdex_core.data.bag_writer import Capture, write_bag
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.render import DepthNoise, Hits, cast_rays, degrade, pixel_rays
 
 if TYPE_CHECKING:
@@ -76,18 +77,6 @@ def scene_meshes() -> list[trimesh.Trimesh]:
     mug.apply_transform(trimesh.transformations.rotation_matrix(MUG_YAW, (0, 0, 1)))
     mug.apply_translation(MUG_POSITION)
     return [mug, table_mesh()]
-
-
-def look_at(position: Sequence[float], target: Sequence[float]) -> NDArray[np.float64]:
-    """Return base_from_camera (4, 4) of an upright optical frame at `position` that looks at `target`."""
-    forward = np.asarray(target, dtype=np.float64) - position
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    transform = np.eye(4)
-    transform[:3, :3] = np.column_stack((right, np.cross(forward, right), forward))
-    transform[:3, 3] = position
-    return transform
 
 
 def demo_capture(seed: int = 7) -> Capture:

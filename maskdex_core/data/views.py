@@ -34,6 +34,7 @@ from tqdm import tqdm
 from maskdex_core.data.dataset import GraspDataset, ObjectSurface
 from maskdex_core.errors import DatasetError
 from maskdex_core.objects.procedural import FAMILIES, ObjectModel, make_object
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.clusters import ClusterConfig
 from maskdex_core.perception.render import DepthNoise, cast_rays, degrade, pixel_rays
 from maskdex_core.perception.segment import SegmentConfig
@@ -146,7 +147,7 @@ def render_view(
     """
     noise, mesh = noise or DepthNoise(), _as_mesh(shape)
     position = np.asarray(position, np.float64)
-    object_from_camera = _looking(position, np.asarray(target, np.float64))
+    object_from_camera = look_at(position, target)
     K, size, coarser = _window(mesh.vertices, object_from_camera, focal)
     # Grains and lost edges are so many pixels of the camera, not of the coarser window.
     scaled = replace(
@@ -330,18 +331,6 @@ def _visible_view(
             return view
     size = " x ".join(f"{1e3 * side:.0f}" for side in high - low)
     raise DatasetError(f"none of {TRIES} cameras saw the object of {size} mm above the table: it is too small or flat")
-
-
-def _looking(position: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return object_from_camera (4, 4) of an upright optical frame (z forward, x right, y down)."""
-    forward = (target - position) / np.linalg.norm(target - position)
-    up = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 0.999 else np.array([1.0, 0.0, 0.0])
-    right = np.cross(forward, up)
-    right /= np.linalg.norm(right)
-    transform = np.eye(4)
-    transform[:3, :3] = np.column_stack((right, np.cross(forward, right), forward))
-    transform[:3, 3] = position
-    return transform
 
 
 def _window(

@@ -78,7 +78,7 @@ def _closed(seen: ObjectGeometry, kind: str) -> ObjectGeometry:
 
 def _single_view(target: TargetObject, rng: np.random.Generator) -> ObjectGeometry:
     from maskdex_core.objects.meshes.convex_parts import union_mesh
-    from maskdex_core.training.completion_views import draw_scene
+    from maskdex_core.perception.rendered_view import draw_scene
 
     scene = draw_scene(getattr(target, "mesh", None) or union_mesh(target.pieces), rng)
     if scene is None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.render import pixel_rays
-from maskdex_core.physics.scene_camera import COLORS, LIGHT, Surface, look_at, scene_surfaces
+from maskdex_core.physics.scene_camera import COLORS, LIGHT, Surface, scene_surfaces
 
 if TYPE_CHECKING:
     from maskdex_core.physics.table_world import TableWorld

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.render import DepthNoise, Hits, cast_rays, degrade, pixel_rays
 
@@ -68,18 +69,6 @@ def _shaded(hits: Hits, rays: np.ndarray) -> np.ndarray:
     light = 0.5 + 0.5 * np.clip(normals @ LIGHT, 0, 1)
     met = hits.mesh >= 0
     return np.where(met[..., None], COLORS[np.where(met, hits.mesh, 0)] / 255 * light[..., None], 0.0)
-
-
-def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return base_from_camera (4, 4) of an upright optical frame at `position` that looks at `target`."""
-    forward = np.asarray(target, float) - position
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, :3] = np.column_stack((right, np.cross(forward, right), forward))
-    pose[:3, 3] = position
-    return pose
 
 
 def scene_surfaces(world: TableWorld) -> list[Surface]:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskdex_core.errors import CloudError, DatasetError, MeshError
+from maskdex_core.perception.rendered_view import draw_scene
 from maskdex_core.perception.view_grid import BAND, ViewGrid, view_voxels
 from maskdex_core.training.completion_shapes import Field, Shape, drawn_shape, real_shapes
-from maskdex_core.training.completion_views import draw_scene
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from maskdex_core.objects.procedural import FAMILIES, make_object
 from maskdex_core.perception.completion import close_geometry
 from maskdex_core.perception.completion_network import CompletionNetwork
 from maskdex_core.perception.learned_completion import close_by_network
+from maskdex_core.perception.rendered_view import draw_scene
 from maskdex_core.synthesis.assemble import split_of
 from maskdex_core.training.completion_shapes import solid_of
-from maskdex_core.training.completion_views import draw_scene
 
 SURFACE = 3000
 NAMES = ("chamfer_mm", "sdf_mm", "iou")

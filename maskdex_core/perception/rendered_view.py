@@ -1,22 +1,18 @@
-"""Views of objects for the completion network: what a camera measured, and the true distance field on its grid.
+"""One rendered view of an object on a table, as the deployed path would see it: for training and evaluation.
 
-A view goes the way of a deployed one: a stereo camera's noisy depth image, points cut above the table's plane
-(which is itself a little off), and `view_grid`. The label is the distance to the object's mesh.
+A stereo camera's noisy depth image, points cut above the table's plane, which is itself a little off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskdex_core.data.demo_scene import look_at
+from maskdex_core.perception.camera import look_at
 from maskdex_core.perception.render import DepthNoise, Mesh, cast_rays, degrade, pixel_rays
 from maskdex_core.perception.segment import Scene, SegmentConfig
-
-Field = Callable[[NDArray[np.floating]], NDArray[np.floating]]  # points (N, 3) m → signed distance (N,) m
 
 TRIES = 24
 SURROUNDINGS = 0.06  # m of the table about the object that the camera sees
