@@ -47,7 +47,6 @@ class PlannerConfig:
         hand: name of a shipped one, or path of its YAML. arm: name.
         checkpoint: folder of the grasp model; None for the shipped one.
         samples: grasps drawn for a plan.
-        tries: candidates whose motion is planned before giving up.
         seed: repeats every plan; None draws a new seed each time.
         object_near: (x, y, z) m in base; of several objects the nearest is grasped.
         speed_scale: share of the joint limits used, in (0, 1].
@@ -59,7 +58,6 @@ class PlannerConfig:
     arm: str = "xarm7"
     checkpoint: str | None = None
     samples: int = 16
-    tries: int = 16
     seed: int | None = None
     object_near: tuple[float, float, float] | None = None
     speed_scale: float = 0.3
@@ -70,9 +68,8 @@ class PlannerConfig:
     def __post_init__(self) -> None:
         if not 0 < self.speed_scale <= 1:
             raise ConfigError(f"speed_scale {self.speed_scale} is out of range; expected above 0, at most 1")
-        for name in ("samples", "tries"):
-            if not 1 <= getattr(self, name) <= 256:
-                raise ConfigError(f"{name} {getattr(self, name)} is out of range; expected 1 to 256")
+        if not 1 <= self.samples <= 256:
+            raise ConfigError(f"samples {self.samples} is out of range; expected 1 to 256")
 
 
 @dataclass(frozen=True)
@@ -277,7 +274,7 @@ class Planner:
         """Plan motion for the candidates that are grasps, best first, until one passes the verdict."""
         world = self._robot.world(scene, request.start)
         candidates = list(_candidates(made, geometry))
-        for index, candidate in enumerate(candidates[: self.config.tries]):
+        for index, candidate in enumerate(candidates):
             run.check()
             objection = made.objection(index)
             if objection:

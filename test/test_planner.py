@@ -345,7 +345,7 @@ def test_object_near_chooses_among_several():
     meshes = [table(), placed(box(), 0.42, 0.14), placed(cup(), 0.42, -0.12)]
     cloud, _ = capture(meshes, camera(45.0))
     for y in (0.14, -0.12):
-        chooser = Planner(PlannerConfig(samples=2, tries=1, seed=0, object_near=(0.42, y, 0.05)))
+        chooser = Planner(PlannerConfig(samples=2, seed=0, object_near=(0.42, y, 0.05)))
         plan = chooser.plan(cloud, "lift it")
         assert np.abs(np.asarray(plan.scene.object_centroid)[:2] - [0.42, y]).max() < 0.03
 
@@ -364,7 +364,7 @@ def test_unknown_robots_and_checkpoints_are_named(change, error, message):
         Planner(PlannerConfig(**change))
 
 
-@pytest.mark.parametrize("change", [{"samples": 0}, {"samples": 257}, {"tries": 0}, {"speed_scale": 0.0},
+@pytest.mark.parametrize("change", [{"samples": 0}, {"samples": 257}, {"speed_scale": 0.0},
                                     {"speed_scale": 1.5}])  # fmt: skip
 def test_values_out_of_range_are_named(change):
     (name, value) = next(iter(change.items()))

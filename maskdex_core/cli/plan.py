@@ -60,7 +60,6 @@ class Plan(TorchCommand):
                 arm=self.arm,
                 checkpoint=None if self.checkpoint is None else str(self.checkpoint),
                 samples=self.samples,
-                tries=self.samples,
                 seed=self.seed,
                 object_near=self.object_near,
                 speed_scale=self.speed_scale,
