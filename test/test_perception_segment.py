@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.cloud import Cloud
+from maskdex_core.perception.clusters import find_objects
 from maskdex_core.perception.files import load_cloud
 from maskdex_core.perception.render import DepthNoise
 from maskdex_core.perception.segment import segment
@@ -135,6 +136,16 @@ def test_no_table_is_said():
         cloud, _ = capture([ball], camera(35), known_pose=known)
         with pytest.raises(CloudError, match="no table was found"):
             segment(cloud)
+
+
+@pytest.mark.parametrize(("height", "objects"), [(0.03, 1), (0.12, 2)])
+def test_a_small_piece_behind_an_object_is_its_handle_and_a_large_one_another_object(height: float, objects: int):
+    """The camera stands on -x; the piece hangs 27 mm behind the object, its foot hidden."""
+    y, z = (grid.ravel() for grid in np.meshgrid(np.arange(-0.05, 0.05, 0.004), np.arange(0.002, 0.2, 0.004)))
+    front = np.column_stack((np.zeros_like(y), y, z))
+    y, z = (grid.ravel() for grid in np.meshgrid(np.arange(-0.02, 0.02, 0.004), np.arange(0.06, 0.06 + height, 0.004)))
+    back = np.column_stack((np.full_like(y, 0.027), y, z))
+    assert find_objects(np.concatenate((front, back)), np.array([-0.6, 0.0]))[1] == objects
 
 
 def test_an_empty_table_is_said():

@@ -33,6 +33,8 @@ class ClusterConfig:
     """A cluster that begins this high above the table is hidden below, or a part of something."""
     part_gap: float = 0.045
     """A floating cluster that nothing hides belongs to what is nearer than this: objects do not float."""
+    hidden_share: float = 0.1
+    """So does one that is hidden, with a smaller share of the other's voxels: a handle, not another thing's top."""
     rim_margin: float = 0.014
     """What lies within the rim of a vessel, give or take this, is the vessel."""
     rim_residual: float = 0.004
@@ -135,7 +137,9 @@ def _same_object(
     if _within_rim(a, b, viewpoint, config) or _within_rim(b, a, viewpoint, config):
         return True
     part, whole = (a, b) if a[:, 2].min() > b[:, 2].min() else (b, a)
-    if part[:, 2].min() < config.floating or _hides(whole, part, viewpoint):
+    if part[:, 2].min() < config.floating:
+        return False
+    if len(part) >= config.hidden_share * len(whole) and _hides(whole, part, viewpoint):
         return False
     return float(KDTree(whole).query(part)[0].min()) < config.part_gap
 
