@@ -19,7 +19,7 @@ from maskdex_core.motion.time_scaling import time_point_to_point
 from maskdex_core.motion.types import JointTrajectory, RobotTrajectory
 from maskdex_core.objects.object_model import ObjectModel
 from maskdex_core.objects.procedural import make_object
-from maskdex_core.perception.segment import SeveralStand, segment
+from maskdex_core.perception.segment import segment
 from maskdex_core.physics.lift_trial import (
     CONTROL_STEP,
     HEIGHT,
@@ -156,8 +156,8 @@ def test_the_camera_sees_the_object_where_it_stands_once_the_robot_is_left_out(r
     assert scene.object_extent[2] == pytest.approx(extent[2], abs=0.015)
 
 
-def test_a_jug_that_the_hand_cuts_in_two_is_not_taken_for_two() -> None:
-    """The fingers of the LEAP hand at home hang to the jug's rim."""
+def test_a_jug_that_the_hand_touches_is_refused_with_the_hand_named() -> None:
+    """The fingers of the LEAP hand at home hang to the jug's rim, between its body and its handle."""
     robot = Robot(Arm.load("xarm7"), HandModel.load("leap"))
     world = TableWorld(robot.arm, robot.hand, make_object("jug", 3))
     pose = np.eye(4)
@@ -165,8 +165,7 @@ def test_a_jug_that_the_hand_cuts_in_two_is_not_taken_for_two() -> None:
     pose[:2, 3] = 0.349, 0.029
     world.reset(robot.home(), pose)
     cloud = SceneCamera.at(CAMERA_POSITION, CAMERA_TARGET).cloud(world, np.random.default_rng(0))
-    with pytest.raises(SeveralStand):
-        segment(robot.without_itself(cloud, world.robot_state))
+    assert len(segment(robot.without_itself(cloud, world.robot_state)).object_points) > 1000  # what is left of it
     with pytest.raises(CloudError, match="the object stands within 3 cm of the hand"):
         segment_beside(robot.seen_near(cloud, world.robot_state), cloud, None)
 

@@ -33,7 +33,7 @@ class ClusterConfig:
     """A cluster that begins this high above the table is hidden below, or a part of something."""
     part_gap: float = 0.045
     """A floating cluster that nothing hides belongs to what is nearer than this: objects do not float."""
-    hidden_share: float = 0.1
+    hidden_share: float = 0.15
     """So does one that is hidden, with a smaller share of the other's voxels: a handle, not another thing's top."""
     rim_margin: float = 0.014
     """What lies within the rim of a vessel, give or take this, is the vessel."""

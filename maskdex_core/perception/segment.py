@@ -22,10 +22,6 @@ class NothingStands(CloudError):
     """There is a table, and nothing on it that could be meant."""
 
 
-class SeveralStand(CloudError):
-    """More than one thing on the table could be meant."""
-
-
 @dataclass(frozen=True)
 class SegmentConfig:
     """How the object is separated. Lengths in metres."""
@@ -94,8 +90,7 @@ def segment(cloud: Cloud, object_near: Sequence[float] | None = None, config: Se
         object_near: x, y, z in base; where several objects stand in reach, the nearest to it is taken.
 
     Raises:
-        CloudError: when there is no table, no object (`NothingStands`), or more than one (`SeveralStand`)
-            and no `object_near`.
+        CloudError: when there is no table, no object (`NothingStands`), or more than one and no `object_near`.
     """
     config = config or SegmentConfig()
     near = None if object_near is None else _checked_near(object_near)
@@ -176,7 +171,7 @@ def _choose(
         reachable = np.arange(len(usable))
     if len(reachable) > 1:
         places = ", ".join("({:.2f}, {:.2f}, {:.2f})".format(*centroids[i]) for i in reachable)
-        raise SeveralStand(
+        raise CloudError(
             f"{len(reachable)} objects stand on the table, at {places} in base: "
             "choose one with object_near (on the command line --object-near X Y Z; the nearest is taken)"
         )

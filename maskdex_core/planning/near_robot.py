@@ -13,7 +13,7 @@ import numpy as np
 from maskdex_core.errors import CloudError
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.clusters import ClusterConfig, find_objects, voxel_groups
-from maskdex_core.perception.segment import NothingStands, Scene, SeveralStand, segment
+from maskdex_core.perception.segment import NothingStands, Scene, segment
 from maskdex_core.perception.table import find_table
 
 SELF_MARGIN = 0.03  # m round the robot that are looked at as the robot: its pose and the camera's are not exact
@@ -66,9 +66,6 @@ def segment_beside(near: NearRobot, cloud: Cloud, object_near: Sequence[float] |
     except NothingStands:
         _refuse_what_stands(other, clear)
         raise
-    except SeveralStand:
-        _refuse_what_is_split(other, clear)
-        raise
     if len(other.rows):
         _refuse_cut_object(other, scene, object_near)
     return scene
@@ -84,28 +81,6 @@ def _refuse_what_stands(other: NearRobot, clear: Cloud) -> None:
         chosen = labels == label
         if heights[chosen].min() < FOOT and _is_thing(other.points[chosen]):
             raise CloudError(_sentence(other, chosen))
-
-
-def _refuse_what_is_split(other: NearRobot, clear: Cloud) -> None:
-    """Refuse when two or more of several objects go on where the robot is: they are one, cut by it."""
-    pose = clear.base_from_camera
-    if pose is None or len(other.rows) == 0:
-        return
-    plane = _table_plane(clear, pose)
-    rest = clear.valid_points() @ pose[:3, :3].T + pose[:3, 3]
-    lower, upper = other.points.min(axis=0) - AROUND, other.points.max(axis=0) + AROUND
-    rest = rest[((rest > lower) & (rest < upper)).all(axis=1)]
-    together, _, count = _labelled(other, plane, pose[:2, 3], rest)
-    apart, _, _ = _labelled(NearRobot.nothing(), plane, pose[:2, 3], rest)
-    beside, of_rest = together[: len(other.rows)], together[len(other.rows) :]
-    goes_on, pieces = np.zeros(len(beside), bool), set()
-    for label in range(count):
-        chosen = beside == label
-        if _is_thing(other.points[chosen]):
-            goes_on |= chosen
-            pieces |= set(apart[of_rest == label]) - {-1}
-    if len(pieces) > 1:
-        raise CloudError(_sentence(other, goes_on))
 
 
 def _table_plane(clear: Cloud, pose: np.ndarray) -> np.ndarray:
