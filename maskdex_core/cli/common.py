@@ -53,6 +53,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def hand_over(content: Any, out: Path | None, as_json: bool) -> bool:
+    """Write a result to a file, if one is wanted, and print it for programs; return whether it was printed."""
+    if out is not None:
+        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(content)
+    return as_json
+
+
 def print_json(content: Any) -> None:
     """Print a result for programs."""
     print(json.dumps(content, indent=1), flush=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskdex_core.cli.common import output_file, print_json, say
+from maskdex_core.cli.common import hand_over, output_file, say
 from maskdex_core.cli.evaluate_objects import ChosenObjects
 
 if TYPE_CHECKING:
@@ -63,10 +62,7 @@ def evaluate_grasps(options: GraspOptions) -> int:
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
         **as_json(table), "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print_json(content)
+    if hand_over(content, out, options.json):
         return 0
     for name, value in table.items():
         print(f"{name:24s} {value if not isinstance(value, float) else f'{value:.3f}'}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from maskdex_core.cli.common import output_file, print_json, say
+from maskdex_core.cli.common import hand_over, output_file, say
 from maskdex_core.cli.evaluate_grasps import GraspOptions
 
 if TYPE_CHECKING:
@@ -29,10 +28,7 @@ def evaluate_meaning(options: GraspOptions) -> int:
 
     model = GraspModel.load(options.checkpoint)
     content = {"protocol": PROTOCOL, "seed": options.seed, **_swaps(model, options), "tokens": _tokens(model, options)}
-    if out is not None:
-        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print_json(content)
+    if hand_over(content, out, options.json):
         return 0
     for name in ("text_swap", "part_of_first", "part_of_second", "edit_joints_deg", "edit_palm_mm"):
         print(f"{name:24s} {content[name]}")

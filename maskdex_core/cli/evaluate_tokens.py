@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
-from maskdex_core.cli.common import output_file, print_json, say
+from maskdex_core.cli.common import hand_over, output_file, say
 from maskdex_core.cli.evaluate_grasps import GraspOptions
 
 PROTOCOL = (
@@ -42,10 +41,7 @@ def evaluate_tokens(options: GraspOptions) -> int:
         "seed": options.seed, **{name: dataclasses.asdict(value) for name, value in table.items()},
         "by_tip_error": groups,
     }  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print_json(content)
+    if hand_over(content, out, options.json):
         return 0
     for name, value in table.items():
         print(f"{name:24s} {value}")

@@ -25,7 +25,7 @@ HIDDEN = 32
 ENERGY_SCALE = 1000.0
 TOUCHING = 0.003  # m; contacts nearer than this touch
 BEST_PLACE = 0.95  # quantile of the map that full agreement has
-STRICTNESS = 1.5  # power of the contacts' mean share that is the chance to touch as the text asks (3,700 grasps)
+STRICTNESS = 1.5  # power of the contacts' mean share that is the chance to touch as the text asks (decision 88)
 LEAST_AGREEMENT = 0.02
 
 
