@@ -66,7 +66,7 @@ def test_a_loss_at_one_point_reaches_words_and_patches():
     network(_cloud(1), torch.randn(1, TEXT_DIM, generator=_seed(1)))[0, 0].backward()
     for name, value in network.named_parameters():
         assert value.grad is not None and torch.isfinite(value.grad).all(), name
-    assert network.words.weight.grad.abs().max() > 1e-6
+    assert network.words[0].weight.grad.abs().max() > 1e-6
     assert network.patches.first.weight.grad.abs().max() > 1e-6
 
 

@@ -14,7 +14,7 @@ from maskdex_core.grasp import GraspBatch
 from maskdex_core.metrics.evaluation import as_json, summary
 from maskdex_core.metrics.grasp_test import ALL_PROTOCOLS, GraspScores, GraspTest, RawScores, TopScores
 from maskdex_core.metrics.requests import Request
-from maskdex_core.metrics.success import ObjectTrial
+from maskdex_core.metrics.success import ObjectTrial, _share_of
 
 K = 4
 
@@ -30,7 +30,7 @@ def _trial(name: str, raw_held: list[bool], depth: float, confidence: np.ndarray
         name=name, request=Request("lift it"), raw=RawScores(raw, raw | True, np.full(K, 3.0), raw[:2], raw[:2] | True),
         confidence=confidence, refined=scores, chance=np.array([0.9, 0.8, 0.7, 0.1]), best=0,
         top=TopScores(True, True, False, True), joints=np.zeros((K, 22)), baseline_fc6=np.zeros(K, bool),
-        baseline_top1=False, seconds=1.0, baseline_seconds=1.0,
+        baseline_top1=False, baseline_timely_top1=False, seconds=1.0, baseline_seconds=1.0,
     )  # fmt: skip
 
 
@@ -71,3 +71,9 @@ def test_raw_samples_are_held_by_less_than_all_directions_or_not_at_all():
     assert len(found.fc6_hard) == len(found.paper_like) == ALL_PROTOCOLS < 6
     assert found.paper_like.tolist() == [True, False, True, True] and not found.fc6_hard[1]
     assert found.pen_mesh_mm[1] == 0.0 and found.pen_mesh_mm[0] < 5.0
+
+
+def test_a_share_of_the_time_is_a_random_share_of_the_starts():
+    half = _share_of(16, 0.5, seed=0)
+    assert len(half) == len(set(half)) == 8 and half.max() > 7  # not the first eight
+    assert len(_share_of(16, 3.0, seed=0)) == 16 and len(_share_of(16, 0.0, seed=0)) == 1

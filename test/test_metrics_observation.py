@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from maskdex_core.antipodal.observed import FieldSurface, antipodal_starts
 from maskdex_core.cli import evaluate
 from maskdex_core.errors import UsageError
 from maskdex_core.hands.model import HandModel
-from maskdex_core.metrics.antipodal import FieldSurface, antipodal_starts
 from maskdex_core.metrics.observation import OBSERVATIONS, observe
 from maskdex_core.objects.procedural import make_object
 

@@ -10,6 +10,8 @@ import torch
 from held_grasps import held_grasps, held_object
 from scipy.spatial import cKDTree
 
+from maskdex_core.antipodal.grasp_types import GRASP_TYPES, active_links, preshapes
+from maskdex_core.antipodal.starts import antipodal_pairs, start_poses
 from maskdex_core.data import GraspDataset
 from maskdex_core.errors import DatasetError
 from maskdex_core.hands import HandModel
@@ -18,12 +20,10 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.synthesis.assemble import SURFACE_POINTS, UNSEEN_FAMILIES, assemble, split_of
 from maskdex_core.synthesis.build import build_shards
-from maskdex_core.synthesis.grasp_types import GRASP_TYPES, active_links, preshapes
 from maskdex_core.synthesis.jobs import SynthesisJob
 from maskdex_core.synthesis.made_grasp import MadeGrasp
 from maskdex_core.synthesis.measure import GraspMeasures
 from maskdex_core.synthesis.shards import Shard, read_shard, write_shard
-from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
 from maskdex_core.synthesis.synthesize import SynthesisConfig
 
 HAND = HandModel.load("shadow")

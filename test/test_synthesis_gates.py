@@ -9,9 +9,9 @@ import torch
 from held_grasps import held_grasps
 
 from maskdex_core.hands import HandModel
+from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.synthesis.contact_labels import ContactLabels
 from maskdex_core.synthesis.gates import Gates
 
 HAND = HandModel.load("shadow")

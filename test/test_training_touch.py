@@ -1,4 +1,4 @@
-"""What stage 2 learns of touch: which points lie on the parts that a grasp touches, and what the loss trains."""
+"""What stage 2 learns of touch: what tasks ask of an object's parts, and what the loss trains."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import torch
 from grasp_model_support import PALM_FRAME, FakeEncoder, shadow, tiny_experiment, tiny_model
 
 from maskdex_core.data import GraspDataset
+from maskdex_core.data.tasks import load_tasks
 from maskdex_core.training import StageConfig
-from maskdex_core.training.batches import BatchMaker, part_shares
+from maskdex_core.training.object_clouds import ObjectClouds
 from maskdex_core.training.random_data import random_dataset
+from maskdex_core.training.task_rows import MISNAMED, TaskRows, stretched
 from maskdex_core.training.transformer_stage import TransformerStage
 
-CONTACTS = (["base", "base", "base", "top"], ["top"], [], ["top", "lid"])
-TOP_SHARE, BASE_SHARE = torch.tensor([0.25, 1.0, 0.0, 0.5]), torch.tensor([0.75, 0.0, 0.0, 0.0])
+MUG_PARTS = ["body", "handle", "rim"]
+TOUCHED = (["body", "body", "body", "rim"], ["handle", "handle", "body"], ["body", "rim"], ["body"])
+TASKS = (["hold", "wrap-grasp"], ["hold", "handle-grasp", "pull"], ["hold"], ["hold"])
+LINKS = ["rh_thdistal", "rh_ffdistal", "rh_mfdistal", "rh_rfdistal"]
 
 
 @pytest.fixture(autouse=True)
@@ -25,72 +29,120 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def data() -> GraspDataset:
-    """Ellipsoids of an upper half "top" and a lower half "base"; grasps touch as `CONTACTS` say, as do their texts."""
+    """Ellipsoids as mugs: body below, rim on top, a quarter of it all handle; grasps touch as `TOUCHED` says."""
     made = random_dataset(shadow(), 16, points=300, objects=3)
     objects = {
         name: dataclasses.replace(
-            surface, part_ids=(surface.points[:, 2] > 0.0).long(), facts={"part_names": ["base", "top"]}
+            surface, part_ids=_part(surface.points), facts={"family": "mug", "part_names": MUG_PARTS}
         )
         for name, surface in made.objects.items()
     }
     rows = range(len(made))
-    table = {**made.table, "contact_parts": [CONTACTS[row % 4] for row in rows]}
+    table = {
+        **made.table,
+        "contact_parts": [TOUCHED[row % 4] for row in rows],
+        "contact_links": [LINKS[: len(TOUCHED[row % 4])] for row in rows],
+        "tasks": [TASKS[row % 4] for row in rows],
+    }
     return dataclasses.replace(made, objects=objects, table=table)
+
+
+def _part(points: torch.Tensor) -> torch.Tensor:
+    part = 2 * (points[..., 2] > 0.0).long()
+    part[(points[..., 0] > 0.0) & (points[..., 1] > 0.0)] = 1
+    return part
 
 
 def _seed(value: int) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def test_shares_of_contacts_sum_to_what_lies_on_known_parts(data):
-    shares = part_shares(data)
-    assert shares.shape == (16, 2)
-    assert torch.equal(shares, torch.stack((BASE_SHARE, TOP_SHARE), 1).repeat(4, 1))
-    assert torch.equal(shares.sum(1), torch.tensor([1.0, 1.0, 0.0, 0.5]).repeat(4))
+# ---------------------------------------------------------------------- what is asked
+def _kinds(rows: TaskRows) -> dict[tuple[float, ...], int]:
+    shares, counts = rows.shares.unique(dim=0, return_counts=True)
+    return {tuple(round(value, 3) for value in share.tolist()): int(n) for share, n in zip(shares, counts, strict=True)}
 
 
-def _expected(rows, data, points: torch.Tensor) -> torch.Tensor:
-    """Return the share of contacts on the half that points (B, P, 3), in the mesh's axes, lie in."""
-    top, base = (share[rows.row % 4].unsqueeze(1) for share in (TOP_SHARE, BASE_SHARE))
-    return torch.where(points[..., 2] > 0.0, top, base)
+def test_a_task_asks_for_the_parts_that_its_grasps_touch(data):
+    rows = TaskRows(data, FakeEncoder(), balance=0.5)
+    kinds = _kinds(rows)
+    assert kinds[0.333, 0.667, 0.0] == 2 * 3  # handle-grasp and pull, on each of three mugs
+    assert kinds[0.75, 0.0, 0.25] == 3  # wrap-grasp
+    assert rows.shares.sum(1) == pytest.approx(1.0)
 
 
-def _back(rows, data) -> torch.Tensor:
-    """Return a batch's points with their height in the mesh again: yaw leaves it, centring does not."""
-    height = data.palm_translation[rows.row, 2] - rows.palm.translation[:, 2]
-    return rows.points + torch.stack((torch.zeros(len(height)), torch.zeros(len(height)), height), -1).unsqueeze(1)
+def test_a_task_without_a_grasp_asks_for_what_its_rule_names(data):
+    kinds = _kinds(TaskRows(data, FakeEncoder(), balance=0.0))
+    assert kinds[0.0, 1.0, 0.0] == 3  # use: the handle
+    assert kinds[0.5, 0.0, 0.5] == 3  # hand-over: body and rim
 
 
+def test_an_object_whose_family_has_no_tasks_is_asked_for_as_its_grasps_are(data):
+    objects = {
+        name: dataclasses.replace(surface, facts={"part_names": MUG_PARTS}) for name, surface in data.objects.items()
+    }
+    alone = dataclasses.replace(data, objects=objects)
+    rows = TaskRows(alone, FakeEncoder(), balance=0.5)
+    assert len(rows) == 3
+    for row, name in enumerate(alone.object_names):
+        own = [TOUCHED[i % 4] for i, owner in enumerate(alone.table["object"]) if owner == name]
+        expected = sum(parts.count("body") / len(parts) for parts in own) / len(own)
+        assert float(rows.shares[row, 0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_sentences_ask_for_the_task_and_some_call_the_object_something_else(data):
+    said: list[str] = []
+
+    class Listening(FakeEncoder):
+        def encode(self, texts):
+            said.extend(texts)
+            return super().encode(texts)
+
+    TaskRows(data, Listening(), balance=0.5)
+    names = load_tasks().families["mug"].names
+    named = [text for text in said if "handle" in text]
+    strange = [text for text in named if not any(name in text for name in names) and "grasp the handle" not in text]
+    assert len(said) > 60 and 0.2 * MISNAMED < len(strange) / len(named) < 1.4 * MISNAMED
+    assert all(any(name in text for name in (*names, "rim", "body", "handle")) for text in said)
+
+
+# ---------------------------------------------------------------------- on which points
 @pytest.mark.parametrize("augment", [False, True])
-def test_points_of_a_whole_cloud_carry_the_share_of_their_part(data, augment):
-    config = StageConfig(point_jitter=0.0)
-    rows = BatchMaker(data, data.joint_names, config, points=80).rows(torch.arange(16), _seed(0), augment=augment)
-    points = _back(rows, data)
-    clear = points[..., 2].abs() > 1e-5  # of rounding
-    assert rows.touched.shape == (16, 80) and clear.float().mean() > 0.99
-    assert torch.equal(rows.touched[clear], _expected(rows, data, points)[clear])
-    assert len(rows.touched.unique()) == 5  # 0, ¼, ½, ¾ and 1: the test sees every case
+def test_points_of_a_whole_cloud_know_their_part(data, augment):
+    clouds = ObjectClouds(data, StageConfig(point_jitter=0.0), 80)
+    drawn = clouds.draw(torch.arange(3), _seed(0), augment)
+    assert drawn.points.shape == (3, 80, 3) and (drawn.turn is not None) == augment
+    assert (drawn.part == _part(_back(drawn))).float().mean() > 0.99
 
 
-def test_points_of_a_view_carry_the_share_of_the_nearest_part(data):
-    """Views of 60 surface points with half a millimetre of noise, far from the line between the parts."""
+def test_points_of_a_view_are_of_the_nearest_part(data):
+    """Views of 60 surface points with half a millimetre of noise, far from the lines between the parts."""
     views = {}
-    for name, surface in data.objects.items():
-        clear = surface.points[surface.points[:, 2].abs() > 0.008]
+    for name in data.object_names:
+        points = data.objects[name].points
+        clear = points[points.abs().amin(1) > 0.006]
         noise = 5e-4 * torch.randn(3, 60, 3, generator=_seed(1)).clamp(-2.0, 2.0)
-        views[name] = clear[:60].expand(3, -1, -1) + noise
-    config = StageConfig(partial_share=0.5, point_jitter=0.0)
-    maker = BatchMaker(data, data.joint_names, config, points=40, views=views)
-    rows = maker.rows(torch.arange(16).repeat(4), _seed(2))
-    points = _back(rows, data)
-    views_alone = points[..., 2].abs().amin(1) > 0.006
-    assert 10 < views_alone.sum() < 54  # others see the whole cloud
-    assert torch.equal(rows.touched[views_alone], _expected(rows, data, points)[views_alone])
-    assert torch.equal(rows[3:5].touched, rows.touched[3:5])
+        views[name] = clear[torch.arange(60) % len(clear)].expand(3, -1, -1) + noise
+    clouds = ObjectClouds(data, StageConfig(partial_share=0.5, point_jitter=0.0), 40, views)
+    drawn = clouds.draw(torch.arange(3).repeat(16), _seed(2))
+    points = _back(drawn)
+    single = points.abs().amin(-1).amin(1) > 0.003
+    assert 10 < single.sum() < 38  # others see the whole cloud
+    assert torch.equal(drawn.part[single], _part(points[single]))
 
 
-def test_no_points_no_touch(data):
-    assert BatchMaker(data, data.joint_names, StageConfig()).rows(torch.arange(4), _seed(0)).touched is None
+def _back(drawn) -> torch.Tensor:
+    """Return drawn points in the mesh's frame again."""
+    points = drawn.points if drawn.turn is None else drawn.points @ drawn.turn
+    return points + drawn.centroid.unsqueeze(1)
+
+
+def test_a_stretch_keeps_the_origin_and_the_order_along_each_axis(data):
+    points = ObjectClouds(data, StageConfig(), 80).draw(torch.arange(3), _seed(0)).points
+    made = stretched(points, _seed(1))
+    ratio = made / points
+    assert (ratio > 0.3).all() and (ratio < 3.0).all()
+    assert ratio.std(1).max() < 1e-3 and len(ratio[:, 0].unique()) == 9
 
 
 # ---------------------------------------------------------------------- the loss
@@ -125,16 +177,14 @@ def test_the_map_is_trained_by_touch_alone_and_the_rest_by_the_codes(data):
 
 
 def test_the_touch_loss_falls_with_training(data):
-    """Each text has its own way to touch here: the map learns it from the stage's own batches."""
     stage = _stage(data, touch_width=32)
     optimizer, draws = torch.optim.Adam(stage.module.touch.parameters(), 3e-3), _seed(0)
     with torch.no_grad():
         before = stage.evaluate()["touch"]
     for _ in range(40):
-        rows = stage.batches.draw(draws, 8)
         optimizer.zero_grad()
-        stage._touch_loss(stage._touch(rows, stage.texts.draw(rows.row, draws)), rows).backward()
+        stage._touch_loss(stage.tasks, stage.batches, draws, 16).backward()
         optimizer.step()
     with torch.no_grad():
         after = stage.evaluate()["touch"]
-    assert after < 0.85 * before
+    assert after < 0.9 * before

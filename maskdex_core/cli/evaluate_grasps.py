@@ -17,7 +17,8 @@ PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
     "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
     "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
-    "baseline: antipodal starts, same refinement and ranking, at least the same time"
+    "baseline: antipodal starts, same refinement and ranking, as many as samples, more while time is left; timely: a "
+    "random share of them, in the same time"
 )
 
 
@@ -75,5 +76,5 @@ def _row(trial: ObjectTrial) -> dict[str, Any]:
         "raw": int(trial.raw.fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw.fc6),
         **dataclasses.asdict(trial.top), "chance": round(float(trial.chance[trial.best]), 3),
         "baseline": int(trial.baseline_fc6.sum()), "baseline_of": len(trial.baseline_fc6),
-        "baseline_top1": trial.baseline_top1,
+        "baseline_top1": trial.baseline_top1, "baseline_timely_top1": trial.baseline_timely_top1,
     }  # fmt: skip

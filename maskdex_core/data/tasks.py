@@ -108,6 +108,10 @@ class TaskBook:
         """Return what a task asks on a family."""
         return self._rules[family][task]
 
+    def rules(self, family: str) -> dict[str, TaskRule]:
+        """Return what every task that a family can serve asks on it."""
+        return self._rules[family]
+
     def write(self, facts: GraspFacts, tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
         """Return `count` or fewer different texts for a grasp, over all of its tasks."""
         family = self.families[facts.family]

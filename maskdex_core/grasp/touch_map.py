@@ -33,7 +33,7 @@ class TouchMap(nn.Module):
         super().__init__()
         if width % HEADS:
             raise ConfigError(f"touch_width {width} is not divisible by {HEADS}, the map's attention heads")
-        self.words = nn.Linear(text_dim, width)
+        self.words = nn.Sequential(nn.Linear(text_dim, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.patches = PatchEncoder(PATCHES, PATCH_POINTS, width, HEADS)
         self.blocks = nn.ModuleList(Block(width, HEADS, 2, 0.0, memory=False) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(width)

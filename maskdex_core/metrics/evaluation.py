@@ -68,6 +68,7 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
         "best_of_k": over(lambda t: bool(t.refined.fc6.any())),
         "baseline": over(lambda t: t.baseline_fc6),
         "baseline_top1": over(lambda t: t.baseline_top1),
+        "baseline_timely_top1": over(lambda t: t.baseline_timely_top1),
         "top1_fc1": over(lambda t: t.top.fc1),
         "top1_fc6_hard": over(lambda t: t.top.fc6_hard),
         "top1_paper_like": over(lambda t: t.top.paper_like),

@@ -12,6 +12,7 @@ import torch
 
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.penetration import HandSolid, farthest_points
 from maskdex_core.metrics.wrench_quality import q1, valid_q1
 from maskdex_core.objects.object_model import ObjectModel
@@ -19,7 +20,6 @@ from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import FC6, FC6_HARD, PAPER_LIKE, HoldProtocol, HoldResult, HoldTest
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.synthesis.contact_labels import ContactLabels
 
 DENSE = 12_000  # surface points of which the measure's 4096 are chosen
 PAPER_DEPTH = 5.0  # mm

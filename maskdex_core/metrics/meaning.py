@@ -12,6 +12,7 @@ import torch
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
 from maskdex_core.objects.target_object import TargetObject
@@ -20,7 +21,6 @@ from maskdex_core.planning.object_grasps import EditReport, edit_on_object, samp
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.synthesis.contact_labels import ContactLabels
 
 EDITED = ("ring", "little")
 

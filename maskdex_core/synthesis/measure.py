@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.contact_labels import CONTACT_REACH
 from maskdex_core.metrics.penetration import OBJECT_POINTS, HandSolid, farthest_points
 from maskdex_core.metrics.posture import natural_posture
 from maskdex_core.metrics.wrench_quality import q1
@@ -16,7 +17,6 @@ from maskdex_core.objects.object_model import ObjectModel
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.synthesis.contact_labels import CONTACT_REACH
 from maskdex_core.synthesis.made_grasp import MadeGrasp
 
 PALM_MIDDLE = (0.0, 0.0, 0.05)  # m, palm frame

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskdex_core.antipodal.grasp_types import GRASP_TYPES, GraspType, active_links
+from maskdex_core.antipodal.starts import antipodal_pairs, start_poses
 from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.contact_labels import ContactLabels, TouchedParts
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import FC6_HARD, HoldResult, HoldTest
 from maskdex_core.refine.contacts import HandOnObject
@@ -19,11 +22,8 @@ from maskdex_core.refine.pregrasp import open_clear
 from maskdex_core.refine.ranking import grasp_cost
 from maskdex_core.refine.residuals import ErrorScales
 from maskdex_core.refine.squeeze import Closing, flex_closing, solve_closing
-from maskdex_core.synthesis.contact_labels import ContactLabels, TouchedParts
 from maskdex_core.synthesis.gates import Gates
-from maskdex_core.synthesis.grasp_types import GRASP_TYPES, GraspType, active_links
 from maskdex_core.synthesis.made_grasp import MadeGrasp
-from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
 
 # From an antipodal start the hand may travel far: only contact and clearance count, the table's above all.
 FAR = RefineConfig(steps=24, scales=ErrorScales(joint=3.0, turn=2.0, shift=0.1, table=0.0005))

@@ -44,6 +44,8 @@ class StageConfig:
     """Object points drawn a grasp; 0 takes the model's number."""
     expectation_weight: float = 0.0
     """Weight of the pose loss of expected codes (MaskHand 3.3); 0 is the paper's loss alone."""
+    geometry_weight: float = 0.0
+    """Weight of what the grasp of expected codes does in space (`geometry_loss`); 0 is the paper's loss alone."""
     bfloat16: bool = False
     """Run the networks' products in bfloat16; kinematics and codebooks stay float32."""
     save_every: int = 500

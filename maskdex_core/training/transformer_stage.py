@@ -15,7 +15,7 @@ from maskdex_core.data import GraspDataset
 from maskdex_core.data.views import object_views
 from maskdex_core.distributed import is_first, join, own_rows
 from maskdex_core.errors import CheckpointError, DatasetError
-from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.grasp.decoder import DecodedGrasp, PalmPose
 from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.surface import HandSurface
@@ -26,8 +26,10 @@ from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.card import checkpoint_card, checkpoint_facts
 from maskdex_core.training.config import ExperimentConfig, StageConfig, load_experiment
 from maskdex_core.training.curves import CURVES, draw_curves
+from maskdex_core.training.geometry_loss import GeometryLoss, ObjectSkin
 from maskdex_core.training.loop import TrainingRun
 from maskdex_core.training.state import kept_state, module_state
+from maskdex_core.training.task_rows import TaskRows, stretched
 from maskdex_core.training.tokenizer_stage import evaluation_rows, shadow_hand, train_and_unseen
 
 logger = logging.getLogger(__name__)
@@ -89,17 +91,19 @@ class TransformerStage:
         model.tokenizer.requires_grad_(False).eval()
         # GraspModel as a whole is not trained: the tokenizer must stay in evaluation mode.
         self.module = model.network
+        self.geometry = GeometryLoss(hand)
         size = model.config.transformer
         encoder = encoder or load_encoder(size.text_encoder)
         points = config.object_points or size.object_points
         names = model.joint_names
 
-        def prepare(data: GraspDataset) -> tuple[BatchMaker, TextTable]:
-            batches = BatchMaker(data, names, config, points, views)
-            return batches, TextTable(data, encoder)
+        def prepare(data: GraspDataset) -> tuple[BatchMaker, TextTable, TaskRows | None]:
+            tasks = TaskRows(data, encoder, config.balance) if size.touch_width else None
+            return BatchMaker(data, names, config, points, views), TextTable(data, encoder), tasks
 
-        self.batches, self.texts = prepare(train)
-        self.held_out, self.held_out_texts = (self.batches, self.texts) if held_out is None else prepare(held_out)
+        own = prepare(train)
+        self.batches, self.texts, self.tasks = own
+        self.held_out, self.held_out_texts, self.held_out_tasks = own if held_out is None else prepare(held_out)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the negative log-likelihood of the codes asked for, the mean over this process's rows of a batch."""
@@ -112,19 +116,19 @@ class TransformerStage:
         rows, text, drop = rows[own], text[own], drop[own].to(self.device)
         mask, asked = mask[own].to(self.device), asked[own].to(self.device)
         codes, palm = self._codes(rows)
-        touch = self._touch(rows, text)
-        logits = self._logits(rows, text, codes, mask, drop, touch)
+        logits = self._logits(rows, text, codes, mask, drop)
         # A row counts the same however many codes it asks for: the palm's waves are single codes.
         weight = asked / asked.sum(1, keepdim=True) / len(asked)
         nll = (weight * _nll(logits, codes)).sum()
         report = {"nll": nll, "accuracy": (weight * (logits.argmax(-1) == codes)).sum()}
         total = nll
-        if config.expectation_weight:
+        if config.expectation_weight or config.geometry_weight:
             expected = self.model.tokenizer.expected(logits, codes, asked, mask)
-            report["expectation"] = pose_distance(expected, rows.joints.to(self.device), palm).mean()
-            total = total + config.expectation_weight * report["expectation"]
-        if touch is not None:
-            report["touch"] = self._touch_loss(touch, rows)
+            report |= self._expectation(expected, rows, palm)
+            total = total + config.expectation_weight * report.get("expectation", 0.0)
+            total = total + config.geometry_weight * report.get("geometry", 0.0)
+        if self.tasks is not None:
+            report["touch"] = self._touch_loss(self.tasks, self.batches, generator, config.batch)
             total = total + report["touch"]
         report["loss"] = total
         return total, {name: float(value.detach()) for name, value in report.items()}
@@ -147,9 +151,9 @@ class TransformerStage:
         result["nll_one_part"] = self._one_part(rows, text)
         mean = sum(result.values()) / len(result)
         by_wave = {f"nll_wave_{place}": value for place, value in enumerate(waves)}
-        touch = self._touch(rows, text)
-        if touch is not None:
-            by_wave["touch"] = float(self._touch_loss(touch, rows))
+        if self.held_out_tasks is not None:
+            draws = torch.Generator().manual_seed(3)
+            by_wave["touch"] = float(self._touch_loss(self.held_out_tasks, self.held_out, draws, len(chosen)))
         return {self.criterion: mean, **result, **by_wave}
 
     def _by_wave(self, rows: GraspRows, text: Tensor) -> list[float]:
@@ -179,30 +183,40 @@ class TransformerStage:
         palm = PalmPose(*(value.to(self.device) for value in rows.palm))
         return self.model.tokenizer.tokenize(self.hand, rows.joints.to(self.device), palm), palm
 
-    def _touch(self, rows: GraspRows, text: Tensor) -> Tensor | None:
-        """Return the chance (B, P) of touch, if the network has a map of it."""
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.bfloat16):
-            return self.model.network.touched(_points(rows).to(self.device), text.to(self.device))
+    def _expectation(self, expected: DecodedGrasp, rows: GraspRows, palm: PalmPose) -> dict[str, Tensor]:
+        """Return how far the grasp of expected codes is from the true one, by pose and in space, as weighed."""
+        found, joints = {}, rows.joints.to(self.device)
+        if self.config.expectation_weight:
+            found["expectation"] = pose_distance(expected, joints, palm).mean()
+        if rows.skin is not None:
+            skin = ObjectSkin(rows.skin.points.to(self.device), rows.skin.normals.to(self.device))
+            found["geometry"] = self.geometry(expected, joints, palm, skin).mean()
+        return found
 
-    def _touch_loss(self, touch: Tensor, rows: GraspRows) -> Tensor:
-        """Return the cross-entropy of the map: a point's chance is the share of contacts on its part."""
-        if rows.touched is None:
+    def _touch_loss(self, tasks: TaskRows, batches: BatchMaker, generator: torch.Generator, batch: int) -> Tensor:
+        """Return the cross-entropy of the map on this process's requests of a batch: a point's chance is the share
+        of contacts on its part."""
+        if batches.clouds is None or self.module.touch is None:
             raise DatasetError("stage 2 needs object points")
-        return F.binary_cross_entropy(touch, rows.touched.to(self.device).clamp(0.0, 1.0))
+        asked = tasks.draw(generator, batch)
+        cloud = batches.clouds.draw(asked.owner, generator)
+        points, own = stretched(cloud.points, generator), own_rows(batch)
+        shares = asked.shares.gather(1, cloud.part).clamp(0.0, 1.0)
+        points, text, shares = (value[own].to(self.device) for value in (points, asked.text, shares))
+        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            logits = self.module.touch(points, text)
+        return F.binary_cross_entropy_with_logits(logits.float(), shares)
 
-    def _logits(
-        self, rows: GraspRows, text: Tensor, codes: Tensor, mask: Tensor, drop: Tensor | None,
-        touch: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        """Predict; `touch` (B, P) is read as it is, without a gradient to the map, and made if None."""
-        touch = self._touch(rows, text) if touch is None else touch
-        touch = None if touch is None else touch.detach()
+    def _logits(self, rows: GraspRows, text: Tensor, codes: Tensor, mask: Tensor, drop: Tensor | None) -> Tensor:
+        """Predict; the map is read as it is, without a gradient to it."""
         points, text = _points(rows).to(self.device), text.to(self.device)
         drop = torch.zeros(len(codes), dtype=torch.bool, device=self.device) if drop is None else drop
         with torch.no_grad():
             known = self.model.tokenizer.known(codes, mask)
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            return self.model.network(points, text, codes, mask, known, self.hand, drop, touch).float()
+            with torch.no_grad():
+                touch = self.module.touched(points, text)
+            return self.module(points, text, codes, mask, known, self.hand, drop, touch).float()
 
 
 def _points(rows: GraspRows) -> Tensor:

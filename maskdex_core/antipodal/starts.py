@@ -1,4 +1,4 @@
-"""Where synthesis starts: the thumb–finger axis of a preshaped hand laid on an antipodal pair."""
+"""Where grasps without a network start: the thumb–finger axis of a preshaped hand laid on an antipodal pair."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskdex_core.antipodal.grasp_types import GraspType, preshapes
 from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.synthesis.grasp_types import GraspType, preshapes
 
 ROLLS = 8
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from maskdex_core.antipodal.grasp_types import GRASP_TYPES
+from maskdex_core.antipodal.starts import antipodal_pairs, start_poses
 from maskdex_core.hands.model import HandModel
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.sdf import SdfGrid
-from maskdex_core.synthesis.grasp_types import GRASP_TYPES
-from maskdex_core.synthesis.starts import antipodal_pairs, start_poses
 
 ANY_WIDTH = 0.2  # m, where no pair fits a grasp type
 
