@@ -17,7 +17,8 @@ from maskdex_core.planning.object_grasps import AS_DRAWN
 from maskdex_core.planning.proposals import pose_of, propose, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
-from maskdex_core.refine.ranking import TOUCHING, merit
+from maskdex_core.refine.ranking import TOUCHING, hold_odds, merit
+from maskdex_core.refine.squeeze import solve_closing
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,12 @@ def test_refinement_writes_chance_agreement_and_score(hand, grasps, geometry):
     judged = refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=torch.ones(500))
     assert ((judged.chance > 0.0) & (judged.chance < 1.0)).all()
     assert judged.agreement.tolist() == pytest.approx([1.0] * 4)
-    assert torch.allclose(judged.score, judged.chance.log(), atol=1e-4)  # full agreement costs nothing
+    assert (judged.score < judged.chance.log()).all()  # full agreement costs nothing, a small margin does
     low = torch.where(geometry.points[:, 2] < geometry.points[:, 2].quantile(0.1), 1.0, 0.0)
     part = refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=low)
     assert (part.agreement < 0.5).all() and (part.score < judged.score).all()
     assert torch.equal(part.chance, judged.chance)  # holding knows nothing of the text
-    assert torch.allclose(part.score, merit(part.chance.logit(), part.agreement), atol=1e-4)
+    assert torch.allclose(part.score - judged.score, part.agreement.log(), atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +72,15 @@ def test_a_grasp_astray_is_refined_again_and_the_better_one_is_kept(hand, grasps
     once = refine_grasps(hand, raised, geometry, RefineConfig(), touch=touch)
     assert once.agreement[0] < 0.5 and twice.agreement[0] > 0.95
     assert twice.chance[0] > 0.6  # two fingers of three
-    assert (twice.score >= once.score).all() and twice.score[0] > once.score[0] + 1.0
+    assert (twice.score >= once.score).all() and twice.score[0] > once.score[0] + 0.5
     assert torch.equal(twice.confidence, grasps.confidence)  # rows stay in their places
     assert torch.equal(twice.joints[1], once.joints[1])
-    assert torch.allclose(twice.score, merit(twice.chance.logit(), twice.agreement), atol=1e-3)
+    assert torch.allclose(twice.score, merit(_odds(hand, twice, geometry), twice.agreement), atol=1e-3)
+
+
+def _odds(hand, grasps, geometry) -> torch.Tensor:
+    scene, pose = HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(grasps)
+    return hold_odds(scene, pose, solve_closing(scene, pose), geometry.points)
 
 
 def test_a_grasp_that_agrees_or_stays_as_drawn_is_not_refined_again(hand, grasps, geometry, touch, monkeypatch):
@@ -96,7 +102,7 @@ def test_an_edit_refined_again_holds_what_it_must(hand, grasps, geometry, touch)
 def test_without_a_map_an_old_agreement_does_not_stay(hand, grasps, geometry):
     judged = refine_grasps(hand, grasps.replace(agreement=torch.full((4,), 0.3)), geometry, AS_DRAWN)
     assert judged.agreement is None
-    assert torch.allclose(judged.score.exp(), judged.chance, atol=1e-5)
+    assert torch.allclose(judged.score, merit(_odds(hand, judged, geometry), None), atol=1e-4)
 
 
 def _order(hand, grasps, geometry, agreement: list[float] | None) -> list[float]:

@@ -14,7 +14,7 @@ def _features(seen=None):
     scene = HandOnObject(hand, grasp.target.sdf, 0.0)
     pose = grasp.pose
     points = torch.tensor(grasp.target.sample_surface(2000)[0], dtype=torch.float32) if seen is None else seen
-    made = hold_features(scene, pose, solve_closing(scene, pose), torch.tensor([3.0]), points)
+    made = hold_features(scene, pose, solve_closing(scene, pose), points)
     return dict(zip(FEATURES, made[0].tolist(), strict=True))
 
 

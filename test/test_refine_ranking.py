@@ -11,7 +11,14 @@ from held_grasps import held_grasps
 from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.ranking import LEAST_AGREEMENT, STRICTNESS, TOUCHING, merit, touch_agreement
+from maskdex_core.refine.ranking import (
+    LEAST_AGREEMENT,
+    MARGIN_WEIGHT,
+    STRICTNESS,
+    TOUCHING,
+    merit,
+    touch_agreement,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,22 +104,38 @@ def test_an_empty_map_is_no_division_by_zero(scene, pose, clumps):
     assert touch_agreement(scene, pose, clumps[0], torch.zeros(60)).item() == pytest.approx(LEAST_AGREEMENT)
 
 
-def test_merit_is_the_log_of_both_chances():
-    odds, agreement = torch.tensor([0.0, 2.0, 0.0]), torch.tensor([0.5, 1.0, 1.0])
+SURELY = 20.0  # log-odds of what cannot fail
+
+
+def _odds(*holds: float, hard: float = SURELY) -> torch.Tensor:
+    """Return log-odds (B, 2) of grasps that half the friction holds as well, or as much as `hard` says."""
+    return torch.stack((torch.tensor(holds), torch.full((len(holds),), hard)), 1)
+
+
+def test_merit_is_the_log_of_the_chances():
+    agreement = torch.tensor([0.5, 1.0, 1.0])
     expected = [math.log(0.25), -math.log1p(math.exp(-2.0)), math.log(0.5)]
-    assert merit(odds, agreement).tolist() == pytest.approx(expected, abs=1e-6)
-    assert torch.allclose(merit(odds, None).exp(), odds.sigmoid())
+    assert merit(_odds(0.0, 2.0, 0.0), agreement).tolist() == pytest.approx(expected, abs=1e-6)
+    doubtful = [value + MARGIN_WEIGHT * math.log(0.5) for value in expected]
+    assert merit(_odds(0.0, 2.0, 0.0, hard=0.0), agreement).tolist() == pytest.approx(doubtful, abs=1e-6)
 
 
 def test_without_a_map_the_order_is_that_of_the_odds():
     odds = torch.randn(20, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(merit(odds, None).argsort(), odds.argsort())
+    assert torch.equal(merit(_odds(*odds.tolist()), None).argsort(), odds.argsort())
+
+
+def test_a_margin_decides_between_equals_and_does_not_outweigh_holding():
+    sure, firm = torch.tensor([[3.0, 0.0]]), torch.tensor([[3.0, 2.0]])
+    assert merit(firm, None) > merit(sure, None)
+    assert merit(torch.tensor([[0.0, 0.0]]), None) < merit(torch.tensor([[3.0, -1.0]]), None)
 
 
 def test_a_good_hold_on_the_wrong_part_loses_but_not_to_a_hopeless_one_on_the_right_part():
-    wrong, right, hopeless = merit(torch.tensor([0.95, 0.6, 0.02]).logit(), torch.tensor([0.1, 1.0, 1.0]))
+    odds = torch.tensor([0.95, 0.6, 0.02]).logit().tolist()
+    wrong, right, hopeless = merit(_odds(*odds), torch.tensor([0.1, 1.0, 1.0]))
     assert right > wrong > hopeless
 
 
 def test_a_complete_miss_costs_a_bounded_amount():
-    assert merit(torch.zeros(1), torch.zeros(1)).item() == pytest.approx(math.log(0.5 * LEAST_AGREEMENT))
+    assert merit(_odds(0.0), torch.zeros(1)).item() == pytest.approx(math.log(0.5 * LEAST_AGREEMENT))

@@ -5,7 +5,7 @@ import torch
 
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.refine.features import FEATURES
-from maskdex_core.refine.ranking import HoldJudge, hold_judge
+from maskdex_core.refine.ranking import TESTS, HoldJudge, hold_judge
 from maskdex_core.training.judge_stage import Outcomes, fit_judge
 
 
@@ -15,20 +15,24 @@ def _outcomes(objects: int, informative: bool = True) -> list[Outcomes]:
     for index in range(objects):
         features = 5.0 + 2.0 * torch.randn(40, len(FEATURES), generator=generator)
         odds = 2.5 * (features[:, 0] - 5.0) if informative else torch.zeros(40)
-        made.append(Outcomes(f"object {index}", features, torch.rand(40, generator=generator) < odds.sigmoid()))
+        held = torch.rand(40, 1, generator=generator) < torch.stack((odds, odds - 2.0), 1).sigmoid()
+        made.append(Outcomes(f"object {index}", features, held))
     return made
 
 
 def test_a_judge_learns_what_decides_and_is_calibrated():
     judge, report = fit_judge(_outcomes(40))
-    assert report["auroc"] > 0.9 and report["calibration_error"] < 0.08
+    for test in TESTS:
+        assert report[f"{test} auroc"] > 0.9 and report[f"{test} calibration_error"] < 0.08
+    assert report["FC6-hard held"] < report["FC6 held"] - 0.1
     assert report["grasps"] == 1600 and report["objects"] == 40
     assert torch.allclose(judge.mean, torch.full((len(FEATURES),), 5.0), atol=0.3)
 
 
 def test_where_there_is_nothing_to_learn_it_says_so():
     _, report = fit_judge(_outcomes(40, informative=False))
-    assert 0.4 < report["auroc"] < 0.6 and report["calibration_error"] < 0.12
+    for test in TESTS:
+        assert 0.4 < report[f"{test} auroc"] < 0.6 and report[f"{test} calibration_error"] < 0.12
 
 
 def test_too_few_objects_are_refused():
@@ -49,5 +53,6 @@ def test_the_shipped_judge_prefers_a_balanced_grasp():
     assert isinstance(judge, HoldJudge)
     plain = judge.mean.repeat(2, 1)
     plain[:, 0] += torch.tensor([-1.0, 1.0]) * judge.scale[0]  # the wrench that is left over
-    better, worse = judge(plain).tolist()
-    assert better > worse
+    better, worse = judge(plain)
+    assert (better > worse).all()
+    assert (better[0] > better[1]) and (worse[0] > worse[1])  # half the friction holds less

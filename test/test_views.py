@@ -13,18 +13,15 @@ from scipy.spatial import KDTree
 
 from maskdex_core.data import GraspDataset, ObjectSurface
 from maskdex_core.data import views as views_module
+from maskdex_core.data.view_rendering import CameraRange, View, render_view, render_views
 from maskdex_core.data.views import (
     VIEW_POINTS,
     VIEWS,
     VIEWS_EACH,
-    CameraRange,
-    View,
     object_views,
     pack_views,
     read_views,
     rebuilt_object,
-    render_view,
-    render_views,
     write_views,
 )
 from maskdex_core.errors import DatasetError

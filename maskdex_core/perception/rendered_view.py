@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from maskdex_core.perception.camera import look_at
-from maskdex_core.perception.render import DepthNoise, Mesh, cast_rays, degrade, pixel_rays
+from maskdex_core.perception.object_shot import Margin, depth_noise_across, take_shot
+from maskdex_core.perception.render import DepthNoise, Mesh
 from maskdex_core.perception.segment import Scene, SegmentConfig
 
 TRIES = 24
-SURROUNDINGS = 0.06  # m of the table about the object that the camera sees
-MAX_PIXELS = 60_000
+MARGIN = Margin(table=0.06)
 TABLE_NOISE = 0.0004  # m, standard deviation of the fitted plane's height
 
 
@@ -29,12 +28,6 @@ class CameraDraw:
     focal: tuple[float, float] = (400.0, 640.0)
     noise: tuple[float, float] = (0.6, 1.6)
     """Factor on the camera's depth noise."""
-
-
-@dataclass(eq=False)
-class _Table:
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int64]
 
 
 def draw_scene(mesh: Mesh, rng: np.random.Generator, draw: CameraDraw | None = None) -> Scene | None:
@@ -74,26 +67,17 @@ def rendered_scene(
         focal: pixels. rng: of the noise. noise: how the camera errs.
     """
     noise = noise or DepthNoise()
-    base_from_camera = look_at(position.tolist(), target.tolist())
-    K, size, coarser = _window(np.asarray(mesh.vertices), base_from_camera, focal)
-    noise = replace(
-        noise, correlation=noise.correlation / coarser, edge_width=max(1, round(noise.edge_width / coarser))
-    )
-    hits = cast_rays([mesh, _table(middle=target)], K, size, base_from_camera, noise.baseline)
-    depth = degrade(hits, K, base_from_camera, rng, noise)
-    seen = np.isfinite(depth)
-    rays = pixel_rays(K, size) @ base_from_camera[:3, :3].T
-    points = (position + rays[seen] * depth[seen, None]).astype(np.float32)
-    config = SegmentConfig()
+    shot = take_shot(mesh, position, target, focal, rng, noise, MARGIN)
+    points, config = shot.points.astype(np.float32), SegmentConfig()
     height = float(rng.normal(0.0, TABLE_NOISE))
-    across = (noise.axial_floor + noise.axial_quadratic * np.median(depth[seen]) ** 2) * abs(base_from_camera[2, 2])
+    across = depth_noise_across(noise, float(np.median(shot.depth)), shot.base_from_camera)
     cut = float(np.clip(4 * across, config.min_above, config.max_above)) + height
-    chosen = (hits.mesh[seen] == 0) & (points[:, 2] > cut)
+    chosen = shot.on_object & (points[:, 2] > cut)
     if chosen.sum() < config.min_points:
         return None
     nothing = np.zeros((0, 3), np.float32)
     return Scene(
-        base_from_camera=base_from_camera,
+        base_from_camera=shot.base_from_camera,
         extrinsics_assumed=False,
         table_plane=np.array([0.0, 0.0, 1.0, -height]),
         table_height=height,
@@ -110,23 +94,3 @@ def _scaled(noise: DepthNoise, factor: float) -> DepthNoise:
         noise, axial_floor=factor * noise.axial_floor, axial_quadratic=factor * noise.axial_quadratic,
         edge_loss=min(1.0, factor * noise.edge_loss), blob_share=factor * noise.blob_share,
     )  # fmt: skip
-
-
-def _table(middle: NDArray[np.float64], half: float = 1.5) -> _Table:
-    corners = half * np.array([[-1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [1.0, 1.0, 0.0], [-1.0, 1.0, 0.0]])
-    return _Table(corners + np.array([middle[0], middle[1], 0.0]), np.array([[0, 1, 2], [0, 2, 3]]))
-
-
-def _window(
-    vertices: NDArray[np.floating], base_from_camera: NDArray[np.float64], focal: float
-) -> tuple[NDArray[np.float64], tuple[int, int], float]:
-    """Return K (3, 3) and size (H, W) of the image about the object, and how much coarser it is made."""
-    local = (vertices - base_from_camera[:3, 3]) @ base_from_camera[:3, :3]
-    tangents = local[:, :2] / local[:, 2:]
-    border = SURROUNDINGS / float(local[:, 2].mean())
-    low, high = tangents.min(0) - border, tangents.max(0) + border
-    coarser = max(1.0, float(np.sqrt(np.prod((high - low) * focal) / MAX_PIXELS)))
-    focal = focal / coarser
-    width, height = np.ceil((high - low) * focal).astype(int)
-    K = np.array([[focal, 0.0, -focal * low[0]], [0.0, focal, -focal * low[1]], [0.0, 0.0, 1.0]])
-    return K, (int(height), int(width)), coarser

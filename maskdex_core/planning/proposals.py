@@ -21,7 +21,7 @@ from maskdex_core.refine.hands_off import refine_hands_off
 from maskdex_core.refine.optimizer import RefineConfig, RefineResult, refine
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.pregrasp import cleared
-from maskdex_core.refine.ranking import hold_score, merit, touch_agreement
+from maskdex_core.refine.ranking import hold_odds, merit, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import PRESSING, Kept, Retargeted, retarget, touching_fingers
 from maskdex_core.retarget.slope import pressed_slope
@@ -96,10 +96,10 @@ def _judged(
 ) -> tuple[GraspBatch, Tensor]:
     """Return grasps as refined, with their closing and what is to be said of them, and their scores (K,)."""
     closing = solve_closing(scene, made.pose)
-    odds = hold_score(scene, made.pose, closing, made.energy, geometry.points)
+    odds = hold_odds(scene, made.pose, closing, geometry.points)
     if geometry.second is not None:
         other = HandOnObject(scene.hand, geometry.second, geometry.table_height)
-        again = hold_score(other, made.pose, solve_closing(other, made.pose), made.energy, geometry.points)
+        again = hold_odds(other, made.pose, solve_closing(other, made.pose), geometry.points)
         odds = (odds + again) / 2
     agreement = None if touch is None else touch_agreement(scene, made.pose, geometry.points, touch)
     score = merit(odds, agreement)
@@ -109,7 +109,7 @@ def _judged(
         palm_translation=made.pose.translation,
         pregrasp=closing.pregrasp,
         squeeze=closing.squeeze,
-        chance=odds.sigmoid(),
+        chance=odds[:, 0].sigmoid(),
         agreement=agreement,
         score=score,
     )
@@ -168,7 +168,7 @@ def propose(
 def _doubt(scene: HandOnObject, made: Retargeted, geometry: ObjectGeometry) -> Tensor:
     """Return the negative log-chance (K,) that the target hand holds, as the judge says that learned on the Shadow."""
     closing = solve_closing(scene, made.pose, replace(PRESSING, stiffness=scene.hand.spec.stiffness))
-    return F.softplus(-hold_score(scene, made.pose, closing, made.energy, geometry.points))
+    return F.softplus(-hold_odds(scene, made.pose, closing, geometry.points)[:, 0])
 
 
 def _kept(target: HandModel, edit: Edit) -> Kept:

@@ -18,7 +18,6 @@ TOUCH = 0.004  # m; contacts nearer than this may carry force
 UNSEEN = 0.03  # m; farther from every observed point than this is all the same
 FEATURES = (
     "wrench left over (log)",
-    "energy (log)",
     "links that carry",
     "fingers that carry",
     "thumb carries",
@@ -34,11 +33,11 @@ FEATURES = (
 )
 
 
-def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, energy: Tensor, seen: Tensor) -> Tensor:
+def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor) -> Tensor:
     """Return the features (B, F) of grasps, in the order of `FEATURES`.
 
     Args:
-        scene, pose: the refined grasps. closing: solved for them. energy: (B,) of the refinement.
+        scene, pose: the refined grasps. closing: solved for them.
         seen: (P, 3) m, observed points of the object in the object frame.
     """
     with torch.no_grad():
@@ -55,7 +54,6 @@ def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, energy:
         middle = (share[..., None] * contacts.point).sum(1)
         columns = [
             (closing.residual + 1e-4).log(),
-            (energy + 1.0).log(),
             carries.sum(-1) / 5,
             fingers.sum(-1) / 5,
             fingers[:, 0],

@@ -25,12 +25,14 @@ HIDDEN = 32
 ENERGY_SCALE = 1000.0
 TOUCHING = 0.003  # m; contacts nearer than this touch
 BEST_PLACE = 0.98  # quantile of the map that full agreement has: stems and rims are few points of a cloud
+TESTS = ("FC6", "FC6-hard")  # what the judge foretells; a grasp that fails the first fails the second
+MARGIN_WEIGHT = 0.4  # of the second chance beside the first: what half the friction holds forgives more (decision 96)
 STRICTNESS = 1.5  # power of the contacts' mean share that is the chance to touch as the text asks (decision 88)
 LEAST_AGREEMENT = 0.02
 
 
 class HoldJudge(nn.Module):
-    """Features of a grasp (B, F) → log-odds (B,) that it passes FC6."""
+    """Features of a grasp (B, F) → log-odds (B, 2) that it passes each of `TESTS`."""
 
     mean: Tensor
     scale: Tensor
@@ -39,13 +41,12 @@ class HoldJudge(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(len(FEATURES)))
         self.register_buffer("scale", torch.ones(len(FEATURES)))
-        self.layers = nn.Sequential(
-            nn.Linear(len(FEATURES), HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1)
-        )
+        first, second, last = nn.Linear(len(FEATURES), HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, len(TESTS))
+        self.layers = nn.Sequential(first, nn.GELU(), second, nn.GELU(), last)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return log-odds (B,) of features (B, F)."""
-        return self.layers((features - self.mean) / self.scale).squeeze(-1)
+        """Return log-odds (B, 2) of features (B, F)."""
+        return self.layers((features - self.mean) / self.scale)
 
 
 @lru_cache(maxsize=4)
@@ -63,14 +64,14 @@ def hold_judge(path: Path = DEFAULT_FILE) -> HoldJudge:
     return judge.eval()
 
 
-def hold_score(scene: HandOnObject, pose: HandPose, closing: Closing, energy: Tensor, seen: Tensor) -> Tensor:
-    """Return the log-odds (B,) that refined grasps hold; `sigmoid` of it is a calibrated chance.
+def hold_odds(scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor) -> Tensor:
+    """Return the log-odds (B, 2) that refined grasps hold, and that half the friction does; `sigmoid` is calibrated.
 
     Args:
-        scene, pose, closing, energy, seen: as `hold_features`.
+        scene, pose, closing, seen: as `hold_features`.
     """
     with torch.no_grad():
-        return hold_judge()(hold_features(scene, pose, closing, energy, seen))
+        return hold_judge()(hold_features(scene, pose, closing, seen))
 
 
 def touch_agreement(scene: HandOnObject, pose: HandPose, seen: Tensor, touch: Tensor) -> Tensor:
@@ -100,8 +101,8 @@ def best_chance(touch: Tensor) -> Tensor:
 
 
 def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
-    """Return the ranking score (B,) of log-odds to hold and agreement with the text: the log of both chances."""
-    holds = F.logsigmoid(odds)
+    """Return the ranking score (B,): the log of the chances to hold, log-odds (B, 2), and of agreement (B,)."""
+    holds = F.logsigmoid(odds) @ odds.new_tensor([1.0, MARGIN_WEIGHT])
     return holds if agreement is None else holds + agreement.clamp_min(LEAST_AGREEMENT).log()
 
 
@@ -115,5 +116,5 @@ def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
 
 
 def binary_loss(judge: HoldJudge, features: Tensor, held: Tensor) -> Tensor:
-    """Return the negative log-likelihood (nats a grasp) of outcomes held (B,) bool."""
+    """Return the negative log-likelihood (nats a grasp and test) of outcomes held (B, 2) bool."""
     return F.binary_cross_entropy_with_logits(judge(features), held.float())

@@ -14,8 +14,9 @@ import numpy as np
 
 from maskdex_core.data.files import write_checksums, write_dataset
 from maskdex_core.data.tasks import GraspFacts, TaskBook, load_tasks
+from maskdex_core.data.view_rendering import render_views
 from maskdex_core.data.views import VIEWS as VIEWS_FILE
-from maskdex_core.data.views import pack_views, render_views, write_views
+from maskdex_core.data.views import pack_views, write_views
 from maskdex_core.errors import DatasetError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.diversity import duplicates

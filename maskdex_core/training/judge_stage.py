@@ -27,26 +27,27 @@ from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.observation import observe
 from maskdex_core.objects.procedural import make_object
 from maskdex_core.objects.target_object import TargetObject
-from maskdex_core.physics.hold_test import HoldTest
+from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.proposals import pose_of
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.features import hold_features
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.ranking import HoldJudge, binary_loss
+from maskdex_core.refine.ranking import TESTS, HoldJudge, binary_loss
 from maskdex_core.refine.squeeze import Closing, solve_closing
 
 logger = logging.getLogger(__name__)
 
 SHOWN = ("full", "view", "view")  # observations of each object
 STEPS, RATE, DECAY = 1500, 3e-3, 1e-2  # of the fit
+Physics = tuple[HoldTest, HoldTest]  # with the friction of FC6, and with half of it
 HELD_OUT = 0.25  # share of the objects that judges the judge and ends its training
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Tested grasps of one object: features (K, F) and whether each passed FC6 (K,) bool."""
+    """Tested grasps of one object: features (K, F) and which of `TESTS` each passed (K, 2) bool."""
 
     name: str
     features: Tensor
@@ -70,7 +71,7 @@ def tested_grasps(
         facts = part.objects[name].facts
         target = make_object(facts["family"], int(facts["seed"]))
         rows = [row for row, owner in enumerate(part.table["object"]) if owner == name]
-        physics = HoldTest(hand, target)
+        physics = HoldTest(hand, target), HoldTest(hand, target, FC6_HARD)
         for kind in SHOWN:
             text = str(rng.choice(part.texts[int(rng.choice(rows))]))
             try:
@@ -82,29 +83,34 @@ def tested_grasps(
 
 
 def _tested(
-    model: GraspModel, hand: HandModel, target: TargetObject, physics: HoldTest, geometry: ObjectGeometry, text: str,
+    model: GraspModel, hand: HandModel, target: TargetObject, physics: Physics, geometry: ObjectGeometry, text: str,
     samples: int, seed: int,
 ) -> Outcomes:  # fmt: skip
     drawn = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
     scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
     made = refine(scene, pose_of(drawn), RefineConfig())
     closing = solve_closing(scene, made.pose)
-    features = hold_features(scene, made.pose, closing, made.energy, geometry.points)
+    features = hold_features(scene, made.pose, closing, geometry.points)
     held = [_holds(physics, made.pose, closing, row, geometry.center) for row in range(samples)]
     return Outcomes(target.name, features, torch.tensor(held))
 
 
-def _holds(physics: HoldTest, pose: HandPose, closing: Closing, row: int, center: np.ndarray) -> bool:
+def _holds(physics: Physics, pose: HandPose, closing: Closing, row: int, center: np.ndarray) -> list[bool]:
+    """Return whether a grasp passes, and passes at half the friction too: what fails the first is not asked again."""
     place = pose.translation[row].double().numpy() + center
     joints = (closing.pregrasp[row].numpy(), pose.joints[row].numpy(), closing.squeeze[row].numpy())
-    return physics.run(pose.rotation[row].double().numpy(), place, *joints, quick=True).fc6
+    passed = []
+    for test in physics:
+        held = all(passed) and test.run(pose.rotation[row].double().numpy(), place, *joints, quick=True).fc6
+        passed.append(held)
+    return passed
 
 
 def fit_judge(outcomes: list[Outcomes], seed: int = 0) -> tuple[HoldJudge, dict[str, float]]:
     """Fit a judge; objects of a quarter of the names end the training and give the figures.
 
     Returns:
-        The judge, and on the quarter it did not fit: grasps, share that held, AUROC, calibration error.
+        The judge, and on the quarter it did not fit: share that held, AUROC and calibration error of each test.
 
     Raises:
         DatasetError: when there are fewer than four objects.
@@ -128,11 +134,12 @@ def fit_judge(outcomes: list[Outcomes], seed: int = 0) -> tuple[HoldJudge, dict[
     report = {
         "objects": float(len(names)),
         "grasps": float(sum(len(o.held) for o in outcomes)),
-        "held": float(held.float().mean()),
-        "auroc": auroc(odds.numpy(), held.numpy()),
-        "auroc_of_wrench_alone": auroc(-features[:, 0].numpy(), held.numpy()),
-        "calibration_error": calibration_error(odds.sigmoid().numpy(), held.numpy()),
+        "auroc_of_wrench_alone": auroc(-features[:, 0].numpy(), held[:, 0].numpy()),
     }
+    for test, foretold, passed in zip(TESTS, odds.T.numpy(), held.T.numpy(), strict=True):
+        report[f"{test} held"] = float(passed.mean())
+        report[f"{test} auroc"] = auroc(foretold, passed)
+        report[f"{test} calibration_error"] = calibration_error(1 / (1 + np.exp(-foretold)), passed)
     return judge, report
 
 
@@ -143,7 +150,7 @@ def train_judge(
     outcomes = []
     for one in tested_grasps(model, data, objects, samples, seed):
         outcomes.append(one)
-        logger.info("%s: %d of %d held", one.name, int(one.held.sum()), len(one.held))
+        logger.info("%s: %d of %d held", one.name, int(one.held[:, 0].sum()), len(one.held))
     judge, report = fit_judge(outcomes, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file(judge.state_dict(), out, metadata={"figures": json.dumps(report), "model": model.fingerprint})
