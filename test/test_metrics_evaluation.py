@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from maskdex_core.grasp import GraspBatch
 from maskdex_core.metrics.evaluation import as_json, summary
 from maskdex_core.metrics.grasp_test import ALL_PROTOCOLS, GraspScores, GraspTest, RawScores, TopScores
 from maskdex_core.metrics.requests import Request
-from maskdex_core.metrics.success import ObjectTrial, _share_of
+from maskdex_core.metrics.success import ObjectTrial, top_of_share
 
 K = 4
 
@@ -73,7 +74,9 @@ def test_raw_samples_are_held_by_less_than_all_directions_or_not_at_all():
     assert found.pen_mesh_mm[1] == 0.0 and found.pen_mesh_mm[0] < 5.0
 
 
-def test_a_share_of_the_time_is_a_random_share_of_the_starts():
-    half = _share_of(16, 0.5, seed=0)
-    assert len(half) == len(set(half)) == 8 and half.max() > 7  # not the first eight
-    assert len(_share_of(16, 3.0, seed=0)) == 16 and len(_share_of(16, 0.0, seed=0)) == 1
+def test_the_top_of_a_share_is_an_average_over_all_shares():
+    held, rating = np.array([True, False, True, False]), np.array([0.1, 0.9, 0.5, 0.2])
+    pairs = [max(pair, key=lambda row: rating[row]) for pair in itertools.combinations(range(4), 2)]
+    assert top_of_share(held, rating, 0.5) == pytest.approx(np.mean(held[pairs]))
+    assert top_of_share(held, rating, 3.0) == held[1]  # all of them: the best
+    assert top_of_share(held, rating, 0.0) == pytest.approx(0.5)  # one: any

@@ -18,7 +18,7 @@ PROTOCOL = (
     "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
     "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
     "baseline: antipodal starts, same refinement and ranking, as many as samples, more while time is left; timely: a "
-    "random share of them, in the same time"
+    "random share of them, in the same time, averaged over all such shares"
 )
 
 
