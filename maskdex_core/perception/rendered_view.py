@@ -5,7 +5,7 @@ A stereo camera's noisy depth image, points cut above the table's plane, which i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,36 +17,26 @@ from maskdex_core.perception.segment import Scene, SegmentConfig
 TRIES = 24
 MARGIN = Margin(table=0.06)
 TABLE_NOISE = 0.0004  # m, standard deviation of the fitted plane's height
+# Where cameras stand, and how much worse or better than usual they measure.
+ELEVATION, DISTANCE = (15.0, 75.0), (0.4, 1.0)  # degrees; m from the object's middle
+FOCAL = (400.0, 640.0)  # pixels
+NOISE = (0.6, 1.6)  # times the camera's depth noise
 
 
-@dataclass(frozen=True)
-class CameraDraw:
-    """Where training cameras stand. Metres, degrees, pixels."""
-
-    elevation: tuple[float, float] = (15.0, 75.0)
-    distance: tuple[float, float] = (0.4, 1.0)
-    focal: tuple[float, float] = (400.0, 640.0)
-    noise: tuple[float, float] = (0.6, 1.6)
-    """Factor on the camera's depth noise."""
-
-
-def draw_scene(mesh: Mesh, rng: np.random.Generator, draw: CameraDraw | None = None) -> Scene | None:
+def draw_scene(mesh: Mesh, rng: np.random.Generator) -> Scene | None:
     """Return what a random camera sees of an object that rests on z = 0; None when no camera sees enough.
 
     Args:
         mesh: of the object, base frame.
         rng: of camera and noise.
     """
-    draw = draw or CameraDraw()
     middle = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
     for _ in range(TRIES):
-        azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(*draw.elevation))
+        azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(*ELEVATION))
         level = np.cos(elevation)
         away = np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)])
-        noise = _scaled(DepthNoise(), float(rng.uniform(*draw.noise)))
-        scene = rendered_scene(
-            mesh, middle + rng.uniform(*draw.distance) * away, middle, rng.uniform(*draw.focal), rng, noise
-        )
+        noise = _scaled(DepthNoise(), float(rng.uniform(*NOISE)))
+        scene = rendered_scene(mesh, middle + rng.uniform(*DISTANCE) * away, middle, rng.uniform(*FOCAL), rng, noise)
         if scene is not None:
             return scene
     return None
