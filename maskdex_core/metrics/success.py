@@ -26,10 +26,8 @@ from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.proposals import concatenate, pose_of, refine_grasps
-from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.planning.proposals import concatenate, pose_of, refine_grasps, with_open_hand
 from maskdex_core.refine.optimizer import RefineConfig
-from maskdex_core.refine.squeeze import solve_closing
 
 BASELINE_ROUNDS = 4  # at most so many times K starts, however slow the network was
 
@@ -96,7 +94,7 @@ def try_object(
     begun = time.perf_counter()
     raw = model.sample(geometry.points, request.text, samples, generator=torch.Generator().manual_seed(seed))
     touch = model.touch_map(geometry.points, request.text)
-    refined = refine_grasps(hand, raw, geometry, config, touch=touch)
+    refined = with_open_hand(hand, refine_grasps(hand, raw, geometry, config, touch=touch), geometry)
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     baseline = _without_network(hand, geometry, config, samples, seed, begun + seconds)
@@ -107,7 +105,7 @@ def try_object(
     return ObjectTrial(
         name=target.name,
         request=request,
-        raw=test.raw(closed(hand, raw, geometry), geometry.center),
+        raw=test.raw(with_open_hand(hand, raw, geometry), geometry.center),
         confidence=np.zeros(0) if raw.confidence is None else raw.confidence.numpy(),
         refined=scores,
         chance=judged(refined.chance).numpy(),
@@ -133,12 +131,6 @@ def judged(values: torch.Tensor | None) -> torch.Tensor:
     return values
 
 
-def closed(hand: HandModel, raw: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
-    """Return grasps as they are, with a solved pre-grasp and squeeze."""
-    closing = solve_closing(HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(raw))
-    return raw.replace(pregrasp=closing.pregrasp, squeeze=closing.squeeze)
-
-
 def _without_network(
     hand: HandModel, geometry: ObjectGeometry, config: RefineConfig, count: int, seed: int, until: float
 ) -> GraspBatch:
@@ -150,7 +142,7 @@ def _without_network(
         if len(start) == 0:  # nothing to hold between two fingers: the hand as it is, in the middle
             start = pose_of(_at_rest(hand, starts))
         batch = GraspBatch(hand.joint_names, start.joints, start.rotation, start.translation)
-        made.append(refine_grasps(hand, batch, geometry, config))
+        made.append(with_open_hand(hand, refine_grasps(hand, batch, geometry, config), geometry))
         now, done = time.perf_counter(), sum(map(len, made))
         starts = min(count, round(done * (until - now) / (now - begun)))
         if starts < 1:

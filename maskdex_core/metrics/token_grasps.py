@@ -28,10 +28,9 @@ from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.rates import Rate, rate
 from maskdex_core.metrics.reconstruction import tip_positions
 from maskdex_core.metrics.subjects import Subject, drawn
-from maskdex_core.metrics.success import closed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import HoldTest
-from maskdex_core.planning.proposals import refine_grasps
+from maskdex_core.planning.proposals import refine_grasps, with_open_hand
 from maskdex_core.refine.optimizer import RefineConfig
 
 logger = logging.getLogger(__name__)
@@ -99,11 +98,12 @@ def try_tokens(
     def held(grasps: GraspBatch) -> np.ndarray:
         return quick_tests(physics, grasps, geometry.center)[0]
 
-    config = RefineConfig()
+    def refined(grasps: GraspBatch) -> np.ndarray:
+        return held(with_open_hand(hand, refine_grasps(hand, grasps, geometry, RefineConfig()), geometry))
+
     return TokenTrial(
-        target.name, 1e3 * shift.norm(dim=-1).mean(-1).numpy(), held(stored),
-        held(refine_grasps(hand, stored, geometry, config)), held(closed(hand, decoded, geometry)),
-        held(refine_grasps(hand, decoded, geometry, config)),
+        target.name, 1e3 * shift.norm(dim=-1).mean(-1).numpy(), held(stored), refined(stored),
+        held(with_open_hand(hand, decoded, geometry)), refined(decoded),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.hands_off import refine_hands_off
 from maskdex_core.refine.optimizer import RefineConfig, RefineResult, refine
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.pregrasp import cleared
+from maskdex_core.refine.pregrasp import wide_open
 from maskdex_core.refine.ranking import hold_odds, merit, touch_agreement
 from maskdex_core.refine.squeeze import Closing, solve_closing
 from maskdex_core.retarget.retarget import PRESSING, Kept, Retargeted, retarget, touching_fingers
@@ -116,6 +116,19 @@ def _judged(
     return judged, score
 
 
+def with_open_hand(hand: HandModel, grasps: GraspBatch, geometry: ObjectGeometry) -> GraspBatch:
+    """Return grasps, refined or not, with the pre-grasp and the squeeze that the hand itself is commanded.
+
+    Where another hand takes grasps over nobody asks for them.
+    """
+    scene, pose = HandOnObject(hand, geometry.sdf, geometry.table_height), pose_of(grasps)
+    pregrasp, squeeze = grasps.pregrasp, grasps.squeeze
+    if pregrasp is None or squeeze is None:
+        closing = solve_closing(scene, pose)
+        pregrasp, squeeze = closing.pregrasp, closing.squeeze
+    return grasps.replace(pregrasp=wide_open(scene, pose, pregrasp), squeeze=squeeze)
+
+
 def concatenate(batches: list[GraspBatch]) -> GraspBatch:
     """Join batches that know the same things.
 
@@ -184,7 +197,7 @@ def _as_is(scene: HandOnObject, grasps: GraspBatch) -> Retargeted:
     hand = scene.hand
     score = grasps.score if grasps.score is not None else torch.zeros(len(pose))
     error = torch.zeros(len(pose), len(hand.finger_names))
-    pregrasp = cleared(scene, pose, closing.pregrasp)
+    pregrasp = wide_open(scene, pose, closing.pregrasp)
     return Retargeted(
         pose, pregrasp, hand.clamp(closing.squeeze), -score, closing.residual, error, error, hand.finger_names,
         scene.penetration(pose), pressed_slope(scene, closing, pose),
