@@ -9,7 +9,7 @@ from held_grasps import held_grasps
 from maskdex_core.hands import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
-from maskdex_core.refine.pregrasp import open_clear
+from maskdex_core.refine.pregrasp import open_clear, wide_open
 from maskdex_core.refine.squeeze import solve_closing
 
 HAND = HandModel.load("shadow")
@@ -38,3 +38,20 @@ def test_a_hand_that_is_clear_already_hardly_moves() -> None:
     scene, pose = _case("carton")
     far = HandPose(pose.joints, pose.rotation, pose.translation + torch.tensor([0.0, 0.0, 0.3]))
     assert float((open_clear(scene, far, far.joints) - far.joints).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_wide_open_fingers_stand_farther_off_and_out_of_the_table(family: str) -> None:
+    scene, pose = _case(family)
+    backed_off = solve_closing(scene, pose).pregrasp
+    plain, wide = (how(scene, pose, backed_off) for how in (open_clear, wide_open))
+    fingers = scene.hand.sphere_part > 0
+
+    def nearest(joints: torch.Tensor) -> torch.Tensor:
+        centers = scene.centers(HandPose(joints, pose.rotation, pose.translation))
+        return (scene.sdf.distance(centers) - HAND.sphere_radius)[:, fingers].sort(-1).values[:, :20].mean()
+
+    assert float(nearest(wide)) > float(nearest(plain)) + 0.002
+    before = float(scene.table_depth(HandPose(backed_off, pose.rotation, pose.translation)))
+    assert float(scene.table_depth(HandPose(wide, pose.rotation, pose.translation))) <= max(0.002, before)
+    assert ((wide >= HAND.lower - 1e-6) & (wide <= HAND.upper + 1e-6)).all()

@@ -48,7 +48,7 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
     """
     by_object = _grouped(trials)
 
-    def over(values: Callable[[ObjectTrial], np.ndarray | bool]) -> Rate:
+    def over(values: Callable[[ObjectTrial], np.ndarray | float]) -> Rate:
         return rate([np.concatenate([np.atleast_1d(values(t)) for t in own]) for own in by_object])
 
     chance = np.concatenate([t.chance for t in trials])
