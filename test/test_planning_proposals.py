@@ -17,7 +17,7 @@ from maskdex_core.planning.object_grasps import AS_DRAWN
 from maskdex_core.planning.proposals import pose_of, propose, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
-from maskdex_core.refine.ranking import TOUCHING, hold_odds, merit
+from maskdex_core.refine.ranking import AGREEMENT_WEIGHT, TOUCHING, hold_odds, merit
 from maskdex_core.refine.squeeze import solve_closing
 
 
@@ -53,7 +53,7 @@ def test_refinement_writes_chance_agreement_and_score(hand, grasps, geometry):
     part = refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=low)
     assert (part.agreement < 0.5).all() and (part.score < judged.score).all()
     assert torch.equal(part.chance, judged.chance)  # holding knows nothing of the text
-    assert torch.allclose(part.score - judged.score, part.agreement.log(), atol=1e-4)
+    assert torch.allclose(part.score - judged.score, AGREEMENT_WEIGHT * part.agreement.log(), atol=1e-4)
 
 
 @pytest.fixture(scope="module")

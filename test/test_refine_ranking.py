@@ -12,6 +12,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.ranking import (
+    AGREEMENT_WEIGHT,
     LEAST_AGREEMENT,
     MARGIN_WEIGHT,
     STRICTNESS,
@@ -114,7 +115,7 @@ def _odds(*holds: float, hard: float = SURELY) -> torch.Tensor:
 
 def test_merit_is_the_log_of_the_chances():
     agreement = torch.tensor([0.5, 1.0, 1.0])
-    expected = [math.log(0.25), -math.log1p(math.exp(-2.0)), math.log(0.5)]
+    expected = [(1 + AGREEMENT_WEIGHT) * math.log(0.5), -math.log1p(math.exp(-2.0)), math.log(0.5)]
     assert merit(_odds(0.0, 2.0, 0.0), agreement).tolist() == pytest.approx(expected, abs=1e-6)
     doubtful = [value + MARGIN_WEIGHT * math.log(0.5) for value in expected]
     assert merit(_odds(0.0, 2.0, 0.0, hard=0.0), agreement).tolist() == pytest.approx(doubtful, abs=1e-6)
@@ -138,4 +139,6 @@ def test_a_good_hold_on_the_wrong_part_loses_but_not_to_a_hopeless_one_on_the_ri
 
 
 def test_a_complete_miss_costs_a_bounded_amount():
-    assert merit(_odds(0.0), torch.zeros(1)).item() == pytest.approx(math.log(0.5 * LEAST_AGREEMENT))
+    assert merit(_odds(0.0), torch.zeros(1)).item() == pytest.approx(
+        math.log(0.5) + AGREEMENT_WEIGHT * math.log(LEAST_AGREEMENT)
+    )

@@ -26,7 +26,8 @@ ENERGY_SCALE = 1000.0
 TOUCHING = 0.003  # m; contacts nearer than this touch
 BEST_PLACE = 0.98  # quantile of the map that full agreement has: stems and rims are few points of a cloud
 TESTS = ("FC6", "FC6-hard")  # what the judge foretells; a grasp that fails the first fails the second
-MARGIN_WEIGHT = 0.4  # of the second chance beside the first: what half the friction holds forgives more (decision 96)
+MARGIN_WEIGHT = 0.2  # of the second chance beside the first: what half the friction holds forgives more (decision 96)
+AGREEMENT_WEIGHT = 1.4  # of agreement beside the first: as much as both chances to hold together, and a little more
 STRICTNESS = 1.5  # power of the contacts' mean share that is the chance to touch as the text asks (decision 88)
 LEAST_AGREEMENT = 0.02
 
@@ -101,9 +102,9 @@ def best_chance(touch: Tensor) -> Tensor:
 
 
 def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
-    """Return the ranking score (B,): the log of the chances to hold, log-odds (B, 2), and of agreement (B,)."""
+    """Return the ranking score (B,): logs of the chances to hold, log-odds (B, 2), and of agreement (B,), weighted."""
     holds = F.logsigmoid(odds) @ odds.new_tensor([1.0, MARGIN_WEIGHT])
-    return holds if agreement is None else holds + agreement.clamp_min(LEAST_AGREEMENT).log()
+    return holds if agreement is None else holds + AGREEMENT_WEIGHT * agreement.clamp_min(LEAST_AGREEMENT).log()
 
 
 def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
