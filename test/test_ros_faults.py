@@ -204,7 +204,8 @@ def test_a_flood_of_texts_leaves_the_node_answering(node: Client) -> None:
         time.sleep(max(0.0, began + 0.001 * (index + 1) - time.monotonic()))
         if index == texts // 2:
             assert node.state() == "active"  # answered in the middle of it
-    assert node.trigger("cancel").success
+    answer = node.trigger("cancel")
+    assert answer.success or answer.message == "nothing to cancel"  # on a loaded machine the last plan may be over
     node.spin_until(lambda: not _working(node), 15.0, "the end of the flood")
     plans_from_here(node)
     node.spin_until(lambda: int(_value(node, "reports busy") or 0) > 0, what="refusals counted")
