@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.features import hold_features
 from maskdex_core.refine.optimizer import RefineConfig, refine
 from maskdex_core.refine.pose import HandPose
+from maskdex_core.refine.pregrasp import wide_open
 from maskdex_core.refine.ranking import TESTS, HoldJudge, binary_loss
 from maskdex_core.refine.squeeze import Closing, solve_closing
 
@@ -91,6 +92,7 @@ def _tested(
     made = refine(scene, pose_of(drawn), RefineConfig())
     closing = solve_closing(scene, made.pose)
     features = hold_features(scene, made.pose, closing, geometry.points)
+    closing = replace(closing, pregrasp=wide_open(scene, made.pose, closing.pregrasp))
     held = [_holds(physics, made.pose, closing, row, geometry.center) for row in range(samples)]
     return Outcomes(target.name, features, torch.tensor(held))
 
