@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskdex_core.data.files import write_dataset
 from maskdex_core.hands import HandModel
 from maskdex_core.objects.procedural import ObjectModel, make_object
 from maskdex_core.refine.pose import HandPose
@@ -64,3 +65,20 @@ def held_grasps() -> dict[str, HeldGrasp]:
             )
             for row, family in enumerate(data["family"])
         }  # fmt: skip
+
+
+def write_held(folder: Path) -> Path:
+    """A dataset of three of the grasps, on objects that can be built again; the mug's is one to train on."""
+    rows, surfaces = [], {}
+    for family, split in (("can", "unseen_instance"), ("carton", "unseen_category"), ("mug", "train")):
+        grasp = held_grasps()[family]
+        points, normals, parts = grasp.target.sample_surface(256)
+        facts = {"family": family, "seed": grasp.seed, "part_names": list(grasp.target.part_names)}
+        surfaces[family] = {"points": points, "normals": normals, "part_ids": parts, **facts}
+        rows.append(
+            {"object": family, "split": split, "tasks": ["lift"], "texts": ["lift it"], "joints": grasp.joints,
+             "pregrasp": grasp.pregrasp, "squeeze": grasp.squeeze, "palm_translation": grasp.translation,
+             "palm_rotation": grasp.rotation}
+        )  # fmt: skip
+    write_dataset(folder, rows, surfaces, {"joint_names": HandModel.load("shadow").joint_names, "hand": "shadow"})
+    return folder

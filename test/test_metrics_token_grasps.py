@@ -9,11 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cli_support import fails, run
-from grasp_model_support import PALM_FRAME, shadow, tiny_model
-from held_grasps import held_grasps
+from grasp_model_support import PALM_FRAME, tiny_model
+from held_grasps import write_held
 
 from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.data.files import write_dataset
 from maskdex_core.metrics.subjects import split_subjects
 from maskdex_core.metrics.token_grasps import TokenTrial, by_tip_error, token_summary, token_trials
 
@@ -32,20 +31,7 @@ class Perfect:
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory) -> Path:
-    """A dataset of two stored grasps that hold, on objects that can be built again; the mug's is one to train on."""
-    folder, rows, surfaces = tmp_path_factory.mktemp("held") / "data", [], {}
-    for family, split in (("can", "unseen_instance"), ("carton", "unseen_category"), ("mug", "train")):
-        grasp = held_grasps()[family]
-        points, normals, parts = grasp.target.sample_surface(256)
-        facts = {"family": family, "seed": grasp.seed, "part_names": list(grasp.target.part_names)}
-        surfaces[family] = {"points": points, "normals": normals, "part_ids": parts, **facts}
-        rows.append(
-            {"object": family, "split": split, "tasks": ["lift"], "texts": ["lift it"], "joints": grasp.joints,
-             "pregrasp": grasp.pregrasp, "squeeze": grasp.squeeze, "palm_translation": grasp.translation,
-             "palm_rotation": grasp.rotation}
-        )  # fmt: skip
-    write_dataset(folder, rows, surfaces, {"joint_names": shadow().joint_names, "hand": "shadow"})
-    return folder
+    return write_held(tmp_path_factory.mktemp("held") / "data")
 
 
 def test_what_tokens_keep_is_all_that_tells_decoded_from_stored(held: Path):

@@ -2,10 +2,15 @@
 
 import pytest
 import torch
+from held_grasps import held_grasps, write_held
 
+from maskdex_core.data.dataset import GraspDataset
 from maskdex_core.errors import CheckpointError, DatasetError
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.hands import HandModel
 from maskdex_core.refine.features import FEATURES
 from maskdex_core.refine.ranking import TESTS, HoldJudge, hold_judge
+from maskdex_core.training import judge_stage
 from maskdex_core.training.judge_stage import Outcomes, fit_judge
 
 
@@ -33,6 +38,27 @@ def test_where_there_is_nothing_to_learn_it_says_so():
     _, report = fit_judge(_outcomes(40, informative=False))
     for test in TESTS:
         assert 0.4 < report[f"{test} auroc"] < 0.6 and report[f"{test} calibration_error"] < 0.12
+
+
+class Stored:
+    """Proposes a grasp that is known to hold the mug, and the same hand 40 cm above it."""
+
+    def sample(self, points: torch.Tensor, text: str, n: int, generator: torch.Generator) -> GraspBatch:
+        mug = held_grasps()["mug"]
+        shift = points.amin(0) - torch.tensor(mug.target.sample_surface(2048)[0].min(0), dtype=torch.float32)
+        away = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.4]])
+        pose = mug.pose[[0, 0]]
+        return GraspBatch(
+            HandModel.load("shadow").joint_names, pose.joints, pose.rotation, pose.translation + shift + away
+        )
+
+
+def test_outcomes_are_those_of_the_simulation_on_objects_to_train_on(tmp_path, monkeypatch):
+    pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
+    monkeypatch.setattr(judge_stage, "SHOWN", ("full",))
+    (mug,) = judge_stage.tested_grasps(Stored(), GraspDataset.load(write_held(tmp_path / "data")), objects=4, samples=2)
+    assert "mug" in mug.name and mug.features.shape == (2, len(FEATURES))
+    assert mug.held[:, 0].tolist() == [True, False] and not mug.held[1, 1]
 
 
 def test_too_few_objects_are_refused():
