@@ -12,7 +12,7 @@ from cli_support import fails, run
 from grasp_model_support import PALM_FRAME, FakeEncoder, tiny_model
 from small_datasets import write_cans, write_splits
 
-from maskdex_core.errors import CloudError
+from maskdex_core.errors import CloudError, DatasetError
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,33 @@ def test_meaning_on_one_mug(tiny: Path, tmp_path: Path):
     assert content["tokens"]["tips_mm"] > 0
 
 
-@pytest.mark.parametrize(("mode", "place"), [((), "success"), (("--tokens",), "token_grasps")])
+@pytest.mark.parametrize(
+    ("mode", "place", "said"),
+    [
+        ((), "success", "can_001: too dark"),
+        (("--tokens",), "token_grasps", "can_001: too dark"),
+        (("--meaning",), "meaning", "two tasks"),
+    ],
+)
 def test_objects_that_no_camera_sees_are_left_out_and_a_table_of_none_is_refused(
-    tiny: Path, tmp_path: Path, monkeypatch, caplog, mode: tuple[str, ...], place: str
+    tiny: Path, tmp_path: Path, monkeypatch, mode: tuple[str, ...], place: str, said: str
 ):
     def blind(*_: object) -> None:
         raise CloudError("too dark")
 
     monkeypatch.setattr(f"maskdex_core.metrics.{place}.observe", blind)
-    data = write_cans(tmp_path / "data")
+    data = write_cans(tmp_path / "data", family="mug")
     ended = run("evaluate", *mode, "--data", data, "--checkpoint", tiny, "--observation", "view")
-    fails(ended, CloudError.exit_code, "no camera sees enough of any object")
-    assert "can_001 is left out: too dark" in caplog.text
+    fails(ended, DatasetError.exit_code, said.replace("can", "mug"))
+    assert "mug_001 is left out: too dark" in ended.err
+
+
+def test_a_damaged_mesh_is_left_out_and_the_others_are_measured(tiny: Path, tins, tmp_path: Path):
+    folder, _ = tins
+    (folder / "old_tin.obj").write_text("v 0 0 0\nv 0.05 0 0\nv 0 0.05 0\nv 0 0 0.05\nf 1 2 3\nf 1 2 4\n")
+    out = tmp_path / "table.json"
+    ended = run("evaluate", "--objects", folder, "--checkpoint", tiny, "--samples", "1", "--limit", "2", "--out", out)
+    assert ended.code == 0, ended.err
+    content = json.loads(out.read_text())
+    assert set(content["left_out"]) == {"mine/old_tin"} and "solid" in content["left_out"]["mine/old_tin"]
+    assert "mine/old_tin" not in [trial["object"] for trial in content["trials"]] != []

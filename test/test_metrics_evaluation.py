@@ -12,9 +12,11 @@ from grasp_model_support import shadow
 from held_grasps import held_grasps
 
 from maskdex_core.grasp import GraspBatch
-from maskdex_core.metrics.evaluation import as_json, summary
+from maskdex_core.metrics import evaluation
+from maskdex_core.metrics.evaluation import as_json, evaluate, summary
 from maskdex_core.metrics.grasp_test import ALL_PROTOCOLS, GraspScores, GraspTest, RawScores, TopScores
 from maskdex_core.metrics.requests import Request
+from maskdex_core.metrics.subjects import fresh_subjects
 from maskdex_core.metrics.success import ObjectTrial, top_of_share
 
 K = 4
@@ -72,6 +74,18 @@ def test_raw_samples_are_held_by_less_than_all_directions_or_not_at_all():
     assert len(found.fc6_hard) == len(found.paper_like) == ALL_PROTOCOLS < 6
     assert found.paper_like.tolist() == [True, False, True, True] and not found.fc6_hard[1]
     assert found.pen_mesh_mm[1] == 0.0 and found.pen_mesh_mm[0] < 5.0
+
+
+def test_no_two_objects_or_texts_share_a_camera_and_every_run_has_the_same(monkeypatch):
+    def seeds(run: int) -> list[int]:
+        asked = []
+        monkeypatch.setattr(evaluation, "try_object", lambda *given: asked.append(given[-1]))
+        list(evaluate(object(), fresh_subjects(1), "view", 16, 6, run, texts=2))
+        return asked
+
+    first = seeds(0)
+    assert len(set(first)) == len(first) > 6
+    assert seeds(0) == first and not set(seeds(1)) & set(first)
 
 
 def test_the_top_of_a_share_is_an_average_over_all_shares():

@@ -5,9 +5,19 @@ import pytest
 from small_datasets import write_splits
 
 from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.errors import DatasetError
+from maskdex_core.errors import DatasetError, MeshError
 from maskdex_core.metrics.meaning import opposite_requests
-from maskdex_core.metrics.subjects import Subject, drawn, fresh_subjects, in_split, split_subjects, spoken_name
+from maskdex_core.metrics.subjects import (
+    Subject,
+    drawn,
+    fresh_subjects,
+    in_split,
+    left_out,
+    loaded,
+    split_subjects,
+    spoken_name,
+    trial_seed,
+)
 from maskdex_core.objects.procedural import FAMILIES
 
 
@@ -56,3 +66,20 @@ def test_opposite_requests_name_parts_that_have_nothing_in_common():
     first, second = opposite_requests(subjects["mug"].requests(np.random.default_rng(0)))
     assert first.rule.touch and second.rule.touch and not set(first.rule.touch) & set(second.rule.touch)
     assert opposite_requests([first, first]) is None
+
+
+def test_each_object_and_text_has_a_seed_of_its_own_that_stays():
+    seeds = {trial_seed(*of) for of in ((0, "a"), (0, "b"), (1, "a"), (0, "a", "lift it"), (0, "a", "hold it"))}
+    assert len(seeds) == 5 and trial_seed(0, "a") in seeds
+
+
+def test_objects_that_cannot_be_read_are_left_out_and_told(caplog):
+    def broken() -> None:
+        raise MeshError("not watertight")
+
+    subjects = [Subject("bad", "can", broken), Subject("good", "can", lambda: "loaded")]
+    told = {}
+    kept = list(loaded(subjects, None, np.random.default_rng(0), lambda name, error: told.update({name: str(error)})))
+    assert kept == [(subjects[1], "loaded")] and told == {"bad": "not watertight"}
+    assert len(list(loaded(subjects, None, np.random.default_rng(0), left_out))) == 1
+    assert "bad is left out: not watertight" in caplog.text

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskdex_core.cli.common import hand_over, output_file, say
-from maskdex_core.cli.evaluate_objects import ChosenObjects
+from maskdex_core.cli.evaluate_objects import ChosenObjects, LeftOut
 
 if TYPE_CHECKING:
     from maskdex_core.metrics.success import ObjectTrial
@@ -17,6 +17,7 @@ PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
     "`samples` by the judge of holding, by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
     "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
+    "each object and text has a camera and draws of its own; "
     "baseline: antipodal starts, same refinement and ranking, as many as samples, more while time is left; timely: a "
     "random share of them, in the same time, averaged over all such shares"
 )
@@ -49,19 +50,19 @@ def evaluate_grasps(options: GraspOptions) -> int:
 
     subjects = options.chosen.subjects()
     model = load_sampler(options.checkpoint)
-    trials = []
+    trials, left_out = [], LeftOut()
     for trial in evaluate(
-        model, subjects, options.observation, options.samples, options.limit, options.seed, options.texts
+        model, subjects, options.observation, options.samples, options.limit, options.seed, options.texts, left_out
     ):
         trials.append(trial)
         say(f"{trial.name}: “{trial.request.text}” {'held' if trial.top.fc6 else 'lost'}")
-    options.chosen.check_seen(trials)
+    options.chosen.check_tested(trials, left_out)
     table = summary(trials)
     content = {
         "objects": options.chosen.where, "observation": options.observation, "samples": options.samples,
         "seed": options.seed,
         "protocol": PROTOCOL, "model": {key: str(model.info.get(key, "")) for key in ("name", "data", "commit")},
-        **as_json(table), "trials": [_row(trial) for trial in trials],
+        **as_json(table), "left_out": left_out, "trials": [_row(trial) for trial in trials],
     }  # fmt: skip
     if hand_over(content, out, options.json):
         return 0

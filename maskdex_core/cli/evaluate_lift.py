@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskdex_core.cli.common import output_file, print_json, say
-from maskdex_core.cli.evaluate_objects import ChosenObjects
+from maskdex_core.cli.evaluate_objects import ChosenObjects, LeftOut
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def evaluate_lift(options: LiftOptions) -> int:
     checkpoint = None if options.checkpoint is None else str(options.checkpoint)
     bench = LiftBench(PlannerConfig(hand=options.hand, checkpoint=checkpoint, samples=options.samples))
     trials, summary = [], lift_summary([], options.hand)
-    for trial in lift_trials(bench, objects, options.seed, lambda name, error: say(f"{name}: left out: {error}")):
+    for trial in lift_trials(bench, objects, options.seed, LeftOut()):
         trials.append(trial)
         say(f"{trial.object}: “{trial.text}” {trial.outcome}{f' ({trial.reason})' if trial.reason else ''}")
         summary = lift_summary(trials, options.hand)

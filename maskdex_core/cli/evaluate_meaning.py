@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from maskdex_core.cli.common import hand_over, output_file, say
 from maskdex_core.cli.evaluate_grasps import GraspOptions
+from maskdex_core.cli.evaluate_objects import LeftOut
 
 if TYPE_CHECKING:
     from maskdex_core.grasp.model import GraspModel
+    from maskdex_core.metrics.subjects import Subject
 
 PROTOCOL = (
     "text_swap: two tasks that name different parts, one observation, top-1 of each must touch what its task names; "
@@ -27,7 +29,9 @@ def evaluate_meaning(options: GraspOptions) -> int:
     from maskdex_core.grasp.model import GraspModel
 
     model = GraspModel.load(options.checkpoint)
-    content = {"protocol": PROTOCOL, "seed": options.seed, **_swaps(model, options), "tokens": _tokens(model, options)}
+    subjects = options.chosen.subjects()
+    tokens = _tokens(model, options)  # first: it is soon done, and needs a dataset whatever is grasped
+    content = {"protocol": PROTOCOL, "seed": options.seed, **_swaps(model, subjects, options), "tokens": tokens}
     if hand_over(content, out, options.json):
         return 0
     for name in ("text_swap", "part_of_first", "part_of_second", "edit_joints_deg", "edit_palm_mm"):
@@ -37,43 +41,33 @@ def evaluate_meaning(options: GraspOptions) -> int:
     return 0
 
 
-def _swaps(model: GraspModel, options: GraspOptions) -> dict[str, Any]:
+def _swaps(model: GraspModel, subjects: list[Subject], options: GraspOptions) -> dict[str, Any]:
     import numpy as np
 
-    from maskdex_core.hands.model import HandModel
-    from maskdex_core.metrics.meaning import edit_locality, opposite_requests, swap_texts
-    from maskdex_core.metrics.observation import observe
+    from maskdex_core.metrics.meaning import meaning_trials
     from maskdex_core.metrics.rates import rate
-    from maskdex_core.metrics.subjects import drawn
 
-    hand, rng = HandModel.load("shadow"), np.random.default_rng(options.seed)
-    swaps, joints, palm, rows = [], [], [], []
-    subjects = options.chosen.subjects()
-    for subject in drawn(subjects, len(subjects), rng):  # in random order: a list begins with one family
-        pair = opposite_requests(subject.requests(rng))
-        if pair is None:
-            continue
-        target = subject.load()
-        found = swap_texts(model, hand, target, pair, options.observation, options.samples, options.seed)
-        geometry = observe(target, options.observation, np.random.default_rng([options.seed, 3]))
-        first, second = (request.text for request in pair)
-        moved = edit_locality(model, hand, geometry, first, second, options.samples, options.seed)
-        swaps.append(found)
-        joints.append(float(np.degrees(moved.joints)))
-        palm.append(1e3 * moved.palm_translation)
-        rows.append({"object": subject.name, "texts": [first, second], "as_asked": [found.first, found.second]})
-        say(f"{subject.name}: “{first}” / “{second}” {found.first} {found.second}")
-        if len(rows) == options.limit:
-            break
-    if not rows:
+    trials, rows, left_out = [], [], LeftOut()
+    for trial in meaning_trials(
+        model, subjects, options.observation, options.samples, options.limit, options.seed, left_out
+    ):
+        first, second = (request.text for request in trial.requests)
+        found = trial.swap
+        trials.append(trial)
+        rows.append({"object": trial.name, "texts": [first, second], "as_asked": [found.first, found.second]})
+        say(f"{trial.name}: “{first}” / “{second}” {found.first} {found.second}")
+    if not trials:
         raise _no_pairs(options)
     share = {
-        "text_swap": [s.differs_as_asked for s in swaps], "part_of_first": [s.first for s in swaps],
-        "part_of_second": [s.second for s in swaps],
+        "text_swap": [t.swap.differs_as_asked for t in trials], "part_of_first": [t.swap.first for t in trials],
+        "part_of_second": [t.swap.second for t in trials],
     }  # fmt: skip
     rates = {name: str(rate([np.array([value]) for value in values])) for name, values in share.items()}
-    return {**rates, "edit_joints_deg": max(joints), "edit_palm_mm": max(palm), "observation": options.observation,
-            "pairs": rows}  # fmt: skip
+    moved = {
+        "edit_joints_deg": max(float(np.degrees(t.edit.joints)) for t in trials),
+        "edit_palm_mm": max(1e3 * t.edit.palm_translation for t in trials),
+    }
+    return {**rates, **moved, "observation": options.observation, "pairs": rows, "left_out": left_out}
 
 
 def _tokens(model: GraspModel, options: GraspOptions) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskdex_core.cli.common import say
-from maskdex_core.errors import CloudError, UsageError
+from maskdex_core.errors import DatasetError, MaskdexError, UsageError
 
 if TYPE_CHECKING:
     from maskdex_core.data.dataset import GraspDataset
@@ -70,11 +70,21 @@ class ChosenObjects:
         say(f"{self.folder}: {len(kept)} of {len(found)} objects are in split {self.split!r}")
         return kept
 
-    def check_seen(self, trials: Sequence[object]) -> None:
+    def check_tested(self, trials: Sequence[object], left_out: LeftOut) -> None:
         """Refuse to make a table of nothing.
 
         Raises:
-            CloudError: when all objects were left out, for no camera saw enough of them.
+            DatasetError: when all objects were left out.
         """
         if not trials:
-            raise CloudError(f"no camera sees enough of any object of {self.where!r}")
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
+            raise DatasetError(f"no object of {self.where!r} can be tested; {reasons}")
+
+
+class LeftOut(dict[str, str]):
+    """Objects that could not be tested, by name, and why; each is told when it happens."""
+
+    def __call__(self, name: str, error: MaskdexError) -> None:
+        """Note one."""
+        self[name] = str(error)
+        say(f"{name} is left out: {error}")

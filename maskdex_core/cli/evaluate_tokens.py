@@ -6,6 +6,7 @@ import dataclasses
 
 from maskdex_core.cli.common import hand_over, output_file, say
 from maskdex_core.cli.evaluate_grasps import GraspOptions
+from maskdex_core.cli.evaluate_objects import LeftOut
 
 PROTOCOL = (
     "grasps of the dataset, which hold, tested in FC6 as stored, refined, decoded from their tokens (closed by the "
@@ -27,19 +28,19 @@ def evaluate_tokens(options: GraspOptions) -> int:
 
     data = options.chosen.dataset()
     subjects = in_split(options.chosen.subjects(), data, options.chosen.split)
-    model, trials = GraspModel.load(options.checkpoint), []
+    model, trials, left_out = GraspModel.load(options.checkpoint), [], LeftOut()
     for trial in token_trials(
-        model.tokenizer, data, subjects, options.samples, options.limit, options.seed, options.observation
+        model.tokenizer, data, subjects, options.samples, options.limit, options.seed, options.observation, left_out
     ):
         trials.append(trial)
         decoded, refined = int(trial.decoded.sum()), int(trial.decoded_refined.sum())
         say(f"{trial.name}: {decoded} decoded, {refined} refined of {len(trial.stored)}")
-    options.chosen.check_seen(trials)
+    options.chosen.check_tested(trials, left_out)
     table, groups = token_summary(trials), by_tip_error(trials)
     content = {
         "protocol": PROTOCOL, "objects": options.chosen.where, "observation": options.observation,
         "seed": options.seed, **{name: dataclasses.asdict(value) for name, value in table.items()},
-        "by_tip_error": groups,
+        "by_tip_error": groups, "left_out": left_out,
     }  # fmt: skip
     if hand_over(content, out, options.json):
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,29 +14,26 @@ from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.diversity import joint_entropy
 from maskdex_core.metrics.rates import Rate, rate
 from maskdex_core.metrics.sampler import GraspSampler
-from maskdex_core.metrics.subjects import Subject, drawn
+from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
 from maskdex_core.metrics.success import ObjectTrial, try_object
-
-logger = logging.getLogger(__name__)
 
 
 def evaluate(
     model: GraspSampler, subjects: Sequence[Subject], observation: str, samples: int, limit: int | None,
-    seed: int,
-    texts: int = 1,
+    seed: int, texts: int = 1, leave_out: LeaveOut = left_out,
 ) -> Iterator[ObjectTrial]:  # fmt: skip
     """Yield trials of up to `limit` objects drawn at random (None: of all), `texts` requests each.
 
-    Objects that no camera sees well enough are left out with a warning.
+    Objects that cannot be read, or that no camera sees well enough, are left out.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    for subject in drawn(subjects, limit, rng):
-        target = subject.load()
+    for subject, target in loaded(subjects, limit, rng, leave_out):
         for request in subject.requests(rng)[:texts]:
+            own = trial_seed(seed, subject.name, request.text)
             try:
-                yield try_object(model, hand, target, request, observation, samples, seed)
+                yield try_object(model, hand, target, request, observation, samples, own)
             except CloudError as error:
-                logger.warning("%s is left out: %s", subject.name, error)
+                leave_out(subject.name, error)
 
 
 def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:

@@ -11,7 +11,7 @@ what such an object weighs. Physics is described in `maskdex_core/physics/table_
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from maskdex_core.errors import CloudError, MaskdexError, MeshError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.lift_objects import LiftObject
 from maskdex_core.metrics.rates import rate
+from maskdex_core.metrics.subjects import LeaveOut, left_out
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.types import RobotState
 from maskdex_core.objects.target_object import TargetObject
@@ -32,7 +33,6 @@ from maskdex_core.physics.table_world import SimulationError, TableWorld
 from maskdex_core.planner import Plan, Planner, PlannerConfig
 from maskdex_core.planning.robot import Robot
 
-LeaveOut = Callable[[str, MaskdexError], None]
 PLACE_X, PLACE_Y = (0.36, 0.52), (-0.20, 0.20)  # m
 AZIMUTH, ELEVATION, DISTANCE = (-100.0, 100.0), (30.0, 60.0), (0.6, 0.9)  # degrees, degrees, m
 AIM = 0.04  # m that the camera looks beside the object
@@ -130,7 +130,7 @@ class LiftBench:
 
 
 def lift_trials(
-    bench: LiftBench, objects: Sequence[LiftObject], seed: int = 0, leave_out: LeaveOut = lambda name, error: None
+    bench: LiftBench, objects: Sequence[LiftObject], seed: int = 0, leave_out: LeaveOut = left_out
 ) -> Iterator[LiftTrial]:
     """Yield a trial for every object and text.
 

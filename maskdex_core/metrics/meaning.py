@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import torch
 
+from maskdex_core.errors import CloudError
 from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
+from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import EditReport, edit_on_object, sample_on_object
@@ -47,12 +49,48 @@ class SwapResult:
         return self.first and self.second
 
 
+@dataclass(frozen=True)
+class MeaningTrial:
+    """One object: two requests that name different parts, what came of them, and what an edit moved."""
+
+    name: str
+    requests: tuple[Request, Request]
+    swap: SwapResult
+    edit: EditReport
+
+
+def meaning_trials(
+    model: GraspModel, subjects: Sequence[Subject], observation: str, samples: int, limit: int | None, seed: int,
+    leave_out: LeaveOut = left_out,
+) -> Iterator[MeaningTrial]:  # fmt: skip
+    """Yield trials of up to `limit` objects with two opposite requests, drawn at random (None: of all).
+
+    Objects that cannot be read, or that no camera sees well enough, are left out.
+    """
+    hand, rng, tried = HandModel.load("shadow"), np.random.default_rng(seed), 0
+    for subject, target in loaded(subjects, len(subjects), rng, leave_out):
+        pair = opposite_requests(subject.requests(rng))
+        if pair is None:
+            continue
+        if tried == limit:
+            return
+        own = trial_seed(seed, subject.name)
+        try:
+            geometry = observe(target, observation, np.random.default_rng([own, 3]))
+        except CloudError as error:
+            leave_out(subject.name, error)
+            continue
+        swap = swap_texts(model, hand, target, geometry, pair, samples, own)
+        first, second = (request.text for request in pair)
+        yield MeaningTrial(subject.name, pair, swap, edit_locality(model, hand, geometry, first, second, samples, own))
+        tried += 1
+
+
 def swap_texts(
-    model: GraspModel, hand: HandModel, target: TargetObject, requests: tuple[Request, Request], observation: str,
-    samples: int, seed: int,
+    model: GraspModel, hand: HandModel, target: TargetObject, geometry: ObjectGeometry,
+    requests: tuple[Request, Request], samples: int, seed: int,
 ) -> SwapResult:  # fmt: skip
-    """Grasp one observation of an object under two requests and see what the best grasp of each touches."""
-    geometry = observe(target, observation, np.random.default_rng([seed, 3]))
+    """Grasp one observation (`geometry`) of an object under two requests; see what the best grasp of each touches."""
     labels = ContactLabels(HandOnObject(hand, target.sdf, 0.0), target)
     agreed = []
     for request in requests:

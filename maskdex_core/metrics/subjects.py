@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,16 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from maskdex_core.data.dataset import GraspDataset
-from maskdex_core.errors import DatasetError
+from maskdex_core.errors import DatasetError, MaskdexError, MeshError
 from maskdex_core.metrics.requests import Request, requests_for
 from maskdex_core.objects.meshes.annotated_mesh import load_objects
 from maskdex_core.objects.meshes.part_regions import Annotation
 from maskdex_core.objects.procedural import FAMILIES, make_object
 from maskdex_core.objects.target_object import TargetObject
 
+logger = logging.getLogger(__name__)
+
 FRESH, UNSEEN = "fresh", "unseen"
 FRESH_SEED = 1_000_000  # datasets count seeds from 0
 UNKNOWN = Annotation(family="object", rest="body")
+LeaveOut = Callable[[str, MaskdexError], None]
+"""told the name of an object that cannot be tested, and why"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,29 @@ def drawn(subjects: Sequence[Subject], limit: int | None, rng: np.random.Generat
     if limit is None:
         return list(subjects)
     return [subjects[i] for i in rng.permutation(len(subjects))[:limit]]
+
+
+def left_out(name: str, error: MaskdexError) -> None:
+    """Warn that an object cannot be tested."""
+    logger.warning("%s is left out: %s", name, error)
+
+
+def loaded(
+    subjects: Sequence[Subject], limit: int | None, rng: np.random.Generator, leave_out: LeaveOut
+) -> Iterator[tuple[Subject, TargetObject]]:
+    """Yield what `drawn` returns with the objects; those that cannot be read are left out."""
+    for subject in drawn(subjects, limit, rng):
+        try:
+            target = subject.load()
+        except MeshError as error:
+            leave_out(subject.name, error)
+            continue
+        yield subject, target
+
+
+def trial_seed(seed: int, *of: str) -> int:
+    """Return the seed of one trial of a run: each object, and each text, gets a camera and draws of its own."""
+    return zlib.crc32("\n".join((str(seed), *of)).encode())
 
 
 def spoken_name(name: str) -> str:

@@ -9,7 +9,6 @@ Index legend: G grasps of one object.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +26,11 @@ from maskdex_core.metrics.grasp_test import quick_tests
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.rates import Rate, rate
 from maskdex_core.metrics.reconstruction import tip_positions
-from maskdex_core.metrics.subjects import Subject, drawn
+from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.proposals import refine_grasps, with_open_hand
 from maskdex_core.refine.optimizer import RefineConfig
-
-logger = logging.getLogger(__name__)
 
 GROUPS = 4  # of equal size, by tip error
 
@@ -57,23 +54,23 @@ class TokenTrial:
 
 def token_trials(
     tokenizer: GraspTokenizer, data: GraspDataset, subjects: Sequence[Subject], each: int, limit: int | None, seed: int,
-    observation: str = "full",
+    observation: str = "full", leave_out: LeaveOut = left_out,
 ) -> Iterator[TokenTrial]:  # fmt: skip
     """Yield trials of up to `limit` objects drawn at random (None: of all), up to `each` grasps of the dataset a one.
 
     Args:
         subjects: their names are the dataset's. observation: what refinement is shown; see `observe`.
 
-    Objects that no camera sees well enough are left out with a warning.
+    Objects that cannot be read, or that no camera sees well enough, are left out.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    for subject in drawn(subjects, limit, rng):
+    for subject, target in loaded(subjects, limit, rng, leave_out):
         own = [row for row, name in enumerate(data.table["object"]) if name == subject.name]
         some = data.subset(sorted(rng.permutation(own)[:each].tolist()))
         try:
-            yield try_tokens(tokenizer, hand, some, subject.load(), observation, seed)
+            yield try_tokens(tokenizer, hand, some, target, observation, trial_seed(seed, subject.name))
         except CloudError as error:
-            logger.warning("%s is left out: %s", subject.name, error)
+            leave_out(subject.name, error)
 
 
 def try_tokens(

@@ -12,7 +12,7 @@ from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.proposals import concatenate, refine_grasps
+from maskdex_core.planning.proposals import concatenate, refine_grasps, with_open_hand
 from maskdex_core.refine.optimizer import RefineConfig
 
 CHUNK = 64  # grasps refined at once: memory stays small and progress shows
@@ -46,7 +46,7 @@ def sample_on_object(
         text: the task.
         count: number of grasps.
         generator: makes the result repeatable.
-        refine: contact refinement; zero steps only solve closing and score.
+        refine: contact refinement; zero steps only solve closing, pre-grasp and score.
         progress: told how many grasps are done.
 
     Returns:
@@ -61,7 +61,7 @@ def sample_on_object(
     for first in range(0, count, CHUNK):
         size = min(CHUNK, count - first)
         drawn = model.sample(geometry.points, embedding, size, generator=generator)
-        made.append(refine_grasps(hand, drawn, geometry, refine, touch=touch))
+        made.append(with_open_hand(hand, refine_grasps(hand, drawn, geometry, refine, touch=touch), geometry))
         progress(first + size)
     grasps = concatenate(made)
     if grasps.score is not None:
@@ -99,7 +99,7 @@ def edit_on_object(
     edited = torch.tensor([model.part_names[int(part)] in parts for part in hand.joint_part])
     with_palm = "palm" in parts
     made = refine_grasps(hand, drawn, geometry, refine, edited, not with_palm, model.touch_map(geometry.points, text))
-    made = moved(made, center)
+    made = moved(with_open_hand(hand, made, geometry), center)
     before = _in_order(grasps, model.joint_names)
     # Refinement clamps to limits and shifts frames: copy back what was not asked for, to the last bit.
     made = made.replace(joints=torch.where(edited, made.joints, before.joints))
