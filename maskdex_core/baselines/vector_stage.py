@@ -15,6 +15,7 @@ from maskdex_core.data.views import object_views
 from maskdex_core.distributed import is_first, join, own_rows
 from maskdex_core.errors import DatasetError
 from maskdex_core.grasp.decoder import PalmPose
+from maskdex_core.precision import fast_products
 from maskdex_core.text import TextEncoder, load_encoder
 from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.card import checkpoint_facts
@@ -69,7 +70,7 @@ class VectorStage:
             raise DatasetError("a baseline needs object points")
         device = self.device
         vectors = self.module.vector.encode(rows.joints.to(device), self._palm(rows))
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.config.bfloat16):
+        with fast_products(torch.device(device), self.config.bfloat16):
             memory = self.module.condition(rows.points.to(device), text.to(device))
             loss, parts = self.module.objective(vectors, memory, generator)
         return loss, {name: float(value.detach()) for name, value in ({"loss": loss} | parts).items()}

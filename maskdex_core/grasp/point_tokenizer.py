@@ -15,6 +15,7 @@ from maskdex_core.grasp.layout import HandLayout
 from maskdex_core.grasp.surface import HandSurface, hand_points, part_selection
 from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, objective, pose_distance, safe_norm, soft_codes
 from maskdex_core.masked import CodeChains, ResidualQuantizer
+from maskdex_core.precision import fast_products
 
 
 class PointTokenizer(GraspTokenizer):
@@ -35,7 +36,7 @@ class PointTokenizer(GraspTokenizer):
 
     def latent(self, hand: HandSurface, joints: Tensor, palm: PalmPose) -> Tensor:
         """Encode grasps: joints (B, J) rad, palm pose in the object frame → (B, P, D)."""
-        with torch.autocast(joints.device.type, torch.bfloat16, enabled=self.low_precision):
+        with fast_products(joints.device, self.low_precision):
             return self.encoder(hand, joints, palm).float()
 
     @torch.no_grad()

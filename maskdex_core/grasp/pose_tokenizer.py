@@ -18,6 +18,7 @@ from maskdex_core.grasp.rotation import matrix_from_6d, sixd_from_matrix
 from maskdex_core.grasp.surface import HandSurface, part_selection
 from maskdex_core.grasp.tokenizer import GraspTokenizer, KnownHand, objective, safe_norm, soft_codes
 from maskdex_core.masked import CodeChains, ResidualQuantizer
+from maskdex_core.precision import fast_products
 
 
 class PoseTokenizer(GraspTokenizer):
@@ -44,7 +45,7 @@ class PoseTokenizer(GraspTokenizer):
 
     def latent(self, joints: Tensor) -> Tensor:
         """Encode joints (B, J) rad → (B, F, D)."""
-        with torch.autocast(joints.device.type, torch.bfloat16, enabled=self.low_precision):
+        with fast_products(joints.device, self.low_precision):
             return self.encoder(joints).float()
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from torch import Tensor
 from maskdex_core.errors import DatasetError
 from maskdex_core.objects.procedural import FAMILIES
 from maskdex_core.perception.completion_network import WEIGHTS, CompletionNetwork, save_completion
+from maskdex_core.precision import fast_products
 from maskdex_core.training.completion_data import make_views, read_view, view_rows
 from maskdex_core.training.completion_report import completion_report
 from maskdex_core.training.config import StageConfig
@@ -72,7 +73,7 @@ class CompletionStage:
         return sums
 
     def _loss_of(self, channels: Tensor, label: Tensor) -> tuple[Tensor, dict[str, float]]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bfloat16):
+        with fast_products(channels.device, self.config.bfloat16):
             surface, error = self.module(channels[None])
         surface, error, rule = surface[0], error[0], channels[0]
         near = (label.abs() < 1) | (rule.abs() < 1)

@@ -21,6 +21,7 @@ from maskdex_core.grasp.model import GraspModel
 from maskdex_core.grasp.surface import HandSurface
 from maskdex_core.grasp.tokenizer import pose_distance
 from maskdex_core.masked import random_waves
+from maskdex_core.precision import fast_products
 from maskdex_core.text import TextEncoder, load_encoder
 from maskdex_core.training.batches import BatchMaker, GraspRows
 from maskdex_core.training.card import checkpoint_card, checkpoint_facts
@@ -203,7 +204,7 @@ class TransformerStage:
         points, own = stretched(cloud.points, generator), own_rows(batch)
         shares = asked.shares.gather(1, cloud.part).clamp(0.0, 1.0)
         points, text, shares = (value[own].to(self.device) for value in (points, asked.text, shares))
-        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+        with fast_products(points.device, self.config.bfloat16):
             logits = self.module.touch(points, text)
         return F.binary_cross_entropy_with_logits(logits.float(), shares)
 
@@ -213,7 +214,7 @@ class TransformerStage:
         drop = torch.zeros(len(codes), dtype=torch.bool, device=self.device) if drop is None else drop
         with torch.no_grad():
             known = self.model.tokenizer.known(codes, mask)
-        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+        with fast_products(points.device, self.config.bfloat16):
             with torch.no_grad():
                 touch = self.module.touched(points, text)
             return self.module(points, text, codes, mask, known, self.hand, drop, touch).float()
