@@ -47,7 +47,7 @@ class StageConfig:
     geometry_weight: float = 0.0
     """Weight of what the grasp of expected codes does in space (`geometry_loss`); 0 is the paper's loss alone."""
     bfloat16: bool = False
-    """Products of the networks in bfloat16, where the device multiplies in it; kinematics and codebooks stay float32."""
+    """Products of networks in bfloat16, where the device multiplies in it; kinematics and codebooks stay float32."""
     save_every: int = 500
     """Steps between two saved states."""
     log_every: int = 50
