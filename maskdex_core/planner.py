@@ -66,10 +66,20 @@ class PlannerConfig:
     refine: RefineConfig = field(default_factory=RefineConfig)
 
     def __post_init__(self) -> None:
-        if not 0 < self.speed_scale <= 1:
-            raise ConfigError(f"speed_scale {self.speed_scale} is out of range; expected above 0, at most 1")
+        checked_speed(self.speed_scale)
         if not 1 <= self.samples <= 256:
             raise ConfigError(f"samples {self.samples} is out of range; expected 1 to 256")
+
+
+def checked_speed(scale: float) -> float:
+    """Return a share of the joint limits.
+
+    Raises:
+        ConfigError: when it is not in (0, 1].
+    """
+    if not 0 < scale <= 1:
+        raise ConfigError(f"speed_scale {scale} is out of range; expected above 0, at most 1")
+    return scale
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,8 @@ class Planner:
             embedding = self._model.embed(text)
         with run.stage("segment"):
             near = NearRobot.nothing() if state is None else self._robot.seen_near(cloud, state)
-            scene = segment_beside(near, cloud, object_near or self.config.object_near)
+            near_to = self.config.object_near if object_near is None else object_near
+            scene = segment_beside(near, cloud, near_to)
         with run.stage("complete"):
             geometry = ObjectGeometry.from_scene(scene)
             touch = self._model.touch_map(geometry.points, embedding)
@@ -237,7 +248,8 @@ class Planner:
     def _request(self, text: str, seed: int | None, state: RobotState | None, speed: float | None) -> _Request:
         seed = self.config.seed if seed is None else seed
         seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else int(seed)
-        return _Request(text, seed, state or self._robot.home(), speed or self.config.speed_scale)
+        speed = self.config.speed_scale if speed is None else checked_speed(speed)
+        return _Request(text, seed, state or self._robot.home(), speed)
 
     def _finish(
         self, run: _Run, request: _Request, scene: Scene, geometry: ObjectGeometry, grasps: GraspBatch,
@@ -306,7 +318,7 @@ class Planner:
 
 
 def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate]:
-    target, confidence = made.target, made.grasps.confidence
+    target = made.target
     for row in range(len(made.cost)):
         pose = np.eye(4)
         pose[:3, :3] = _orthonormal(target.pose.rotation[row].double().numpy())
@@ -314,7 +326,7 @@ def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate
         yield Candidate(
             pose, target.pose.joints[row].double().numpy(), target.pregrasp[row].double().numpy(),
             target.squeeze[row].double().numpy(), made.approach[row].double().numpy(),
-            0.0 if confidence is None else float(confidence[row]), float(made.cost[row]),
+            float(made.chance[row]), float(made.cost[row]),
             contact_error=target.contact_errors(row),
         )  # fmt: skip
 

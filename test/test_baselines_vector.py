@@ -9,6 +9,7 @@ import pytest
 import torch
 from grasp_model_support import TEXT_DIM, FakeEncoder, shadow, tiny_config
 
+from maskdex_core.baselines import vector_stage
 from maskdex_core.baselines.cvae import ConditionalVae
 from maskdex_core.baselines.files import WEIGHTS, read_baseline
 from maskdex_core.baselines.flow import FlowMatching
@@ -68,7 +69,7 @@ def test_it_learns_that_the_text_decides_the_grasp(kind: type[VectorModel], tmp_
     )  # fmt: skip
     stage = VectorStage(kind(SIZE), config, data, None, FakeEncoder())
     before = stage.evaluate()["loss"]
-    TrainingRun(stage, tmp_path, total_steps=120).run()
+    TrainingRun(stage, tmp_path, total_steps=240).run()
     assert stage.evaluate()["loss"] < 0.5 * before
     cloud = data.objects["ellipsoid_0"].points
     for row in range(2):
@@ -79,6 +80,18 @@ def test_it_learns_that_the_text_decides_the_grasp(kind: type[VectorModel], tmp_
         assert off.median() < 0.25 * apart
         turned = geodesic_angle(drawn.palm_rotation, data.palm_rotation[row])
         assert turned.median() < math.radians(20)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_processes_share_a_batch_and_its_noise(kind: type[VectorModel], monkeypatch):
+    data = random_dataset(shadow(), grasps=8, objects=2, texts=1)
+    stage = VectorStage(kind(SIZE), StageConfig(epochs=1, batch=8), data, None, FakeEncoder())
+    stage.module.eval()  # no dropout
+    losses = []
+    for own in (slice(None), slice(0, 4), slice(4, 8)):
+        monkeypatch.setattr(vector_stage, "own_rows", lambda total, own=own: own)
+        losses.append(stage.loss(torch.Generator().manual_seed(5))[0].item())
+    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-4) and losses[1] != losses[2]
 
 
 @pytest.mark.parametrize("kind", MODELS)

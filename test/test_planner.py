@@ -344,9 +344,9 @@ def test_an_object_out_of_reach_is_rejected_with_reasons(planner, cloud):
 def test_object_near_chooses_among_several():
     meshes = [table(), placed(box(), 0.42, 0.14), placed(cup(), 0.42, -0.12)]
     cloud, _ = capture(meshes, camera(45.0))
-    for y in (0.14, -0.12):
-        chooser = Planner(PlannerConfig(samples=2, seed=0, object_near=(0.42, y, 0.05)))
-        plan = chooser.plan(cloud, "lift it")
+    chooser = Planner(PlannerConfig(samples=2, seed=0, object_near=(0.42, 0.14, 0.05)))
+    for y, asked in ((0.14, None), (-0.12, np.array([0.42, -0.12, 0.05]))):
+        plan = chooser.plan(cloud, "lift it", object_near=asked)
         assert np.abs(np.asarray(plan.scene.object_centroid)[:2] - [0.42, y]).max() < 0.03
 
 
@@ -370,6 +370,11 @@ def test_values_out_of_range_are_named(change):
     (name, value) = next(iter(change.items()))
     with pytest.raises(ConfigError, match=f"{name} {value} is out of range; expected"):
         PlannerConfig(**change)
+
+
+def test_a_speed_of_nothing_is_named_and_not_taken_for_the_usual_one(planner, cloud):
+    with pytest.raises(ConfigError, match=r"speed_scale 0\.0 is out of range"):
+        planner.plan(cloud, TEXT, speed_scale=0.0)
 
 
 @pytest.mark.parametrize("text", ["", "   "])

@@ -151,3 +151,11 @@ def test_a_grasp_that_leans_on_one_closing_of_the_object_is_doubted(hand, grasps
     )
     assert torch.allclose(sure.chance, same.chance, atol=1e-5)
     assert (refine_grasps(hand, grasps, unsure, AS_DRAWN).chance < sure.chance - 0.1).all()
+
+
+def test_each_proposal_keeps_its_own_chance_to_hold(hand, grasps, geometry):
+    judged = refine_grasps(hand, _raised(grasps, [0.5, 0.0, 0.002, 0.004]), geometry, AS_DRAWN)
+    made = propose(hand, hand, judged, geometry, 0.08)
+    assert torch.equal(made.chance, made.grasps.chance) and made.chance[-1] < 0.1 < made.chance[0]
+    other = propose(hand, HandModel.load("leap"), judged, geometry, 0.08)  # judged anew, on the hand that will hold
+    assert ((other.chance > 0.0) & (other.chance < 1.0)).all() and not torch.equal(other.chance, other.grasps.chance)

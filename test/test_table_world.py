@@ -149,7 +149,7 @@ def test_the_camera_sees_the_object_where_it_stands_once_the_robot_is_left_out(r
     cloud = camera.cloud(world, np.random.default_rng(0))
     assert cloud.points.shape == (480 * 640, 3)
     assert 0.02 < np.isnan(cloud.points[:, 0]).mean() < 0.6  # holes, and the empty room
-    scene = segment(robot.without_itself(cloud, world.robot_state))
+    scene = segment(robot.seen_near(cloud, world.robot_state).left_out_of(cloud))
     assert np.abs(scene.object_centroid[:2] - PLACE[:2]).max() < 0.03
     assert scene.table_height == pytest.approx(0.0, abs=0.002)
     extent = np.ptp(world.target.bounds, axis=0)
@@ -165,7 +165,9 @@ def test_a_jug_that_the_hand_touches_is_refused_with_the_hand_named() -> None:
     pose[:2, 3] = 0.349, 0.029
     world.reset(robot.home(), pose)
     cloud = SceneCamera.at(CAMERA_POSITION, CAMERA_TARGET).cloud(world, np.random.default_rng(0))
-    assert len(segment(robot.without_itself(cloud, world.robot_state)).object_points) > 1000  # what is left of it
+    assert (
+        len(segment(robot.seen_near(cloud, world.robot_state).left_out_of(cloud)).object_points) > 1000
+    )  # what is left of it
     with pytest.raises(CloudError, match="the object stands within 3 cm of the hand"):
         segment_beside(robot.seen_near(cloud, world.robot_state), cloud, None)
 

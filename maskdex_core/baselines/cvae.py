@@ -30,11 +30,15 @@ class ConditionalVae(VectorModel):
         self.encoder = Trunk(self.vector.size, 2 * LATENT, half)
         self.decoder = Trunk(LATENT, self.vector.size, config)
 
-    def objective(self, vectors: Tensor, memory: Tensor, generator: torch.Generator) -> Loss:
+    @property
+    def noise_size(self) -> int:
+        """One of each latent number."""
+        return LATENT
+
+    def objective(self, vectors: Tensor, memory: Tensor, noise: Tensor, share: Tensor) -> Loss:
         """Return the negative evidence bound, times 2σ², of vectors (B, V) under conditions (B, C, W)."""
         mean, log_variance = self.encoder(vectors, memory).chunk(2, -1)
         log_variance = log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
         decoded = self.decoder(mean + noise * (0.5 * log_variance).exp(), memory)
         error = (decoded - vectors).square().sum(-1).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).sum(-1).mean()

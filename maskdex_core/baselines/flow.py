@@ -27,11 +27,14 @@ class FlowMatching(VectorModel):
         super().__init__(config, info)
         self.velocity = Trunk(self.vector.size + 2 * FREQUENCIES, self.vector.size, config)
 
-    def objective(self, vectors: Tensor, memory: Tensor, generator: torch.Generator) -> Loss:
-        """Return the squared error of the velocity, vectors (B, V) under conditions (B, C, W), at random times."""
-        noise = torch.randn(vectors.shape, generator=generator).to(vectors)
-        time = torch.rand(len(vectors), 1, generator=generator).to(vectors)
-        found = self._at(torch.lerp(noise, vectors, time), time, memory)
+    @property
+    def noise_size(self) -> int:
+        """A start for every number."""
+        return self.vector.size
+
+    def objective(self, vectors: Tensor, memory: Tensor, noise: Tensor, share: Tensor) -> Loss:
+        """Return the squared error of the velocity at `share` of the way from noise to vectors (B, V)."""
+        found = self._at(torch.lerp(noise, vectors, share), share, memory)
         error = (found - (vectors - noise)).square().sum(-1).mean()
         return error, {"error": error}
 

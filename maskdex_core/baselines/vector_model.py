@@ -59,9 +59,18 @@ class VectorModel(nn.Module, ABC):
         self.vector = GraspVector(HandModel.load("shadow"))
         self.condition = GraspCondition(dataclasses.replace(config, touch_width=0))
 
+    @property
     @abstractmethod
-    def objective(self, vectors: Tensor, memory: Tensor, generator: torch.Generator) -> Loss:
-        """Return the loss of true vectors (B, V) under condition vectors (B, C, W)."""
+    def noise_size(self) -> int:
+        """Normal numbers N that a row of `objective` takes."""
+
+    @abstractmethod
+    def objective(self, vectors: Tensor, memory: Tensor, noise: Tensor, share: Tensor) -> Loss:
+        """Return the loss of true vectors (B, V) under condition vectors (B, C, W).
+
+        Args:
+            noise: (B, N) standard normal. share: (B, 1) uniform in [0, 1).
+        """
 
     @abstractmethod
     def draw(self, memory: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -53,26 +53,31 @@ class VectorStage:
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the model's loss of this process's rows of one augmented batch."""
         rows = self.batches.draw(generator, self.config.batch)
-        text, own = self.texts.draw(rows.row, generator), own_rows(self.config.batch)
-        return self._loss_of(rows[own], text[own], generator)
+        return self._loss_of(rows, self.texts.draw(rows.row, generator), generator, own_rows(self.config.batch))
 
     def evaluate(self) -> dict[str, float]:
         """Return the loss of held-out grasps."""
         generator = torch.Generator().manual_seed(1)
         rows = self.held_out.rows(evaluation_rows(len(self.held_out)), generator)
-        return self._loss_of(rows, self.held_out_texts.draw(rows.row, generator), generator)[1]
+        return self._loss_of(rows, self.held_out_texts.draw(rows.row, generator), generator, slice(None))[1]
 
     def _palm(self, rows: GraspRows) -> PalmPose:
         return PalmPose(*(value.to(self.device) for value in rows.palm))
 
-    def _loss_of(self, rows: GraspRows, text: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def _loss_of(
+        self, rows: GraspRows, text: Tensor, generator: torch.Generator, own: slice
+    ) -> tuple[Tensor, dict[str, float]]:
+        # Drawn for the whole batch by every process: each works on its own rows of the same noise.
+        noise = torch.randn(len(rows.row), self.module.noise_size, generator=generator)
+        share = torch.rand(len(rows.row), 1, generator=generator)
+        rows, text, device = rows[own], text[own], self.device
+        noise, share = noise[own].to(device), share[own].to(device)
         if rows.points is None:
             raise DatasetError("a baseline needs object points")
-        device = self.device
         vectors = self.module.vector.encode(rows.joints.to(device), self._palm(rows))
         with fast_products(torch.device(device), self.config.bfloat16):
             memory = self.module.condition(rows.points.to(device), text.to(device))
-            loss, parts = self.module.objective(vectors, memory, generator)
+            loss, parts = self.module.objective(vectors, memory, noise, share)
         return loss, {name: float(value.detach()) for name, value in ({"loss": loss} | parts).items()}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from maskdex_core.errors import UsageError
@@ -31,6 +30,7 @@ MISS_WEIGHT = 0.05  # per nat of disagreement with the text: a wrong part weighs
 SURE = 0.85  # agreement below which a grasp is refined again with hands off what the text wants left alone
 SECOND_TRIES = 6  # of them at most: the best; what they cost is less than half of the first refinement
 SECOND_STEPS = 10  # they are in contact already
+ODDS = 15.0  # the largest log-odds that count: beyond, float32 cannot tell a chance from none
 DOUBT_WEIGHT = 0.02  # per nat of the judge's doubt: it tells apart what balances, and does not outweigh what does not
 
 
@@ -43,12 +43,14 @@ class Proposals:
         target: the same grasps on the target hand.
         approach: (K, 3) unit direction of the straight approach.
         cost: (K,) doubt that they hold, lower is better; the order also counts agreement with the text.
+        chance: (K,) that the target hand holds, as the judge says that learned on the Shadow hand.
     """
 
     grasps: GraspBatch
     target: Retargeted
     approach: Tensor
     cost: Tensor
+    chance: Tensor
 
     def objection(self, row: int) -> str:
         """Return why a proposal is no grasp whatever the arm can do, or an empty text."""
@@ -165,23 +167,23 @@ def propose(
     scene = HandOnObject(target, geometry.sdf, geometry.table_height)
     if target.name == shadow.name:
         made = _as_is(shadow_scene, grasps)
-        doubt = torch.zeros(len(grasps.joints)) if grasps.chance is None else -grasps.chance.log()
+        chance = torch.ones(len(grasps.joints)) if grasps.chance is None else grasps.chance
     else:
         touch = touching_fingers(shadow_scene, pose_of(grasps))
         made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
-        doubt = _doubt(scene, made, geometry)
+        chance = _chance(scene, made, geometry)
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
-    cost = made.cost + CROWDING_WEIGHT * crowding + DOUBT_WEIGHT * doubt
+    cost = made.cost + CROWDING_WEIGHT * crowding - DOUBT_WEIGHT * chance.log()
     miss = torch.zeros_like(cost) if grasps.agreement is None else -grasps.agreement.clamp_min(1e-6).log()
     order = (cost + MISS_WEIGHT * miss).argsort()
-    return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order])
+    return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order], chance[order])
 
 
-def _doubt(scene: HandOnObject, made: Retargeted, geometry: ObjectGeometry) -> Tensor:
-    """Return the negative log-chance (K,) that the target hand holds, as the judge says that learned on the Shadow."""
+def _chance(scene: HandOnObject, made: Retargeted, geometry: ObjectGeometry) -> Tensor:
+    """Return the chance (K,) that the target hand holds, as the judge says that learned on the Shadow; never zero."""
     closing = solve_closing(scene, made.pose, replace(PRESSING, stiffness=scene.hand.spec.stiffness))
-    return F.softplus(-hold_odds(scene, made.pose, closing, geometry.points)[:, 0])
+    return hold_odds(scene, made.pose, closing, geometry.points)[:, 0].clamp(-ODDS, ODDS).sigmoid()
 
 
 def _kept(target: HandModel, edit: Edit) -> Kept:

@@ -101,13 +101,6 @@ class Robot:
         kept = distance < SELF_MARGIN
         return NearRobot(rows[kept], points[rows[kept]], distance[kept], part[kept])
 
-    def without_itself(self, cloud: Cloud, state: RobotState) -> Cloud:
-        """Return a cloud without the points that a camera took of the robot, which would pass for objects.
-
-        A cloud whose camera pose is not known stays as it is.
-        """
-        return self.seen_near(cloud, state).left_out_of(cloud)
-
     def _standing(self, state: RobotState) -> tuple[CollisionModel, Posed]:
         model = CollisionModel(self.arm, World(hand=self._spheres))
         arm, hand = ordered_state(state, self.arm, self.hand_limits, DEFAULT_SAFETY.start_tolerance)
