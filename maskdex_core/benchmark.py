@@ -21,6 +21,7 @@ from maskdex_core.grasp.model import GraspModel
 from maskdex_core.hands.model import HandModel
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.planner import Planner, PlannerConfig
+from maskdex_core.precision import processor_multiplies_bfloat16
 from maskdex_core.training.config import load_experiment
 
 WARM_UP = 3
@@ -59,7 +60,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "dtype": "float32",
+        "dtype": "float32, large products bfloat16" if processor_multiplies_bfloat16() else "float32",
     }
 
 

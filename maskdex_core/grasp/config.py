@@ -118,7 +118,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How tokens are drawn. T is between the paper's ablated 3 and 5; the rest is not stated there."""
+    """How tokens are drawn. T = 5 is the larger that the paper ablates; the rest is not stated there."""
 
     steps: int = 5
     """Iterations T a wave of codes (`CodeChains`); the paper's six codes are one wave."""
