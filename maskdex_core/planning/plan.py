@@ -25,7 +25,7 @@ class Candidate:
         joints, pregrasp, squeeze: (J,) rad of the target hand.
         approach: (3,) unit direction toward the grasp, base frame.
         confidence: chance that the grasp holds, 0..1, as the judge says that learned on the Shadow hand.
-        cost: of the ranking, lower is better; it also counts the approach and agreement with the text.
+        cost: of the ranking, lower is better; the order also counts agreement with the text.
         verdict: "ok", "rejected" or "untried". reason: why it was rejected.
         contact_error: finger of the target hand → m between where it touches and where the Shadow grasp did, for
             fingers that both hands have and that touch.
