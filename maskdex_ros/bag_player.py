@@ -18,6 +18,7 @@ from maskdex_core.errors import MaskdexError, UsageError
 from maskdex_core.perception.bag import CLOUD_TYPE
 from maskdex_ros.bag import is_known_type, messages, open_bag
 from maskdex_ros.lockstep import Lockstep, stamp_of
+from maskdex_ros.process import let_signals_end_ros
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -287,6 +288,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from rclpy.utilities import remove_ros_args
 
     arguments = list(sys.argv if args is None else args)
+    let_signals_end_ros()
     rclpy.init(args=arguments)
     node = rclpy.create_node("bag_player")
     try:
@@ -295,8 +297,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except MaskdexError as error:
         node.get_logger().error(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        return 0
+    except Exception:
+        if rclpy.ok():  # else a signal has ended ROS under a call
+            raise
     finally:
         node.destroy_node()
         rclpy.try_shutdown()

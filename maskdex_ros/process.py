@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from maskdex_core.errors import MaskdexError
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 CLOSING = 5.0  # [s] a running job gets to end
 LOOK_EVERY = 0.1  # [s] between two looks whether a signal has come
 GRACE = 0.5  # [s] after a signal in which a callback may end by itself
+
+_overdue = threading.Event()
+
+
+def let_signals_end_ros() -> None:
+    """Make Ctrl-C shut ROS down and raise nothing, as SIGTERM does; to be called before `rclpy.init`.
+
+    A KeyboardInterrupt while rclpy makes a message would come out as some RuntimeError, before ROS has heard of the
+    signal, and while a bag is written it would cut a record in two.
+    """
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if _overdue.is_set():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hear)  # also where a shell has started us with it ignored
 
 
 def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
@@ -39,7 +56,7 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has started us with it ignored
+    let_signals_end_ros()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
     node = executor = None
     try:
@@ -84,6 +101,7 @@ def _interrupted_after_shutdown(context: Any) -> Iterator[None]:
             if left.wait(LOOK_EVERY):
                 return
         while not left.wait(GRACE):
+            _overdue.set()
             _thread.interrupt_main()
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -94,6 +112,7 @@ def _interrupted_after_shutdown(context: Any) -> Iterator[None]:
         left.set()
         with suppress(KeyboardInterrupt):  # one that was on its way already
             watcher.join()
+        _overdue.clear()
 
 
 def _close(node: Any) -> None:

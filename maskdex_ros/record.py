@@ -23,6 +23,7 @@ from maskdex_ros.bag import PARAMETERS
 from maskdex_ros.bag_player import message_class
 from maskdex_ros.command import run_command, write_line
 from maskdex_ros.parameters import table
+from maskdex_ros.process import let_signals_end_ros
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -158,6 +159,7 @@ def record(options: RecordOptions, say: Callable[[str], None] = lambda line: Non
     if options.out.exists():
         raise UsageError(f"--out {str(options.out)!r} is there already; give a new folder")
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    let_signals_end_ros()
     rclpy.init()
     node = rclpy.create_node("maskdex_record")
     writer = Writer(options.out, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -186,7 +188,7 @@ def _spin(node: Node, seconds: float | None) -> None:
     try:
         while rclpy.ok() and (end is None or time.monotonic() < end):
             rclpy.spin_once(node, timeout_sec=0.1)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         return
 
 

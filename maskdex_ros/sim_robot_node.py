@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import importlib.util
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, JointState, PointCloud2, PointField
 from std_msgs.msg import Header, String
@@ -31,7 +29,7 @@ from maskdex_core.physics.simulation import CellConfig, SimulatedCell
 from maskdex_core.physics.trajectory_controller import PointTrajectory, TrajectoryRefused
 from maskdex_ros.conversions import pose_message
 from maskdex_ros.display import check_display
-from maskdex_ros.process import leave
+from maskdex_ros.process import leave, let_signals_end_ros
 from maskdex_ros.qos import profile
 
 if TYPE_CHECKING:
@@ -207,15 +205,16 @@ def _open_viewer(cell: SimulatedCell) -> Any:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; return the exit code where it could not be made."""
+    let_signals_end_ros()
     rclpy.init(args=args)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         rclpy.spin(SimRobotNode())
     except MaskdexError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return error.exit_code
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    except Exception:
+        if rclpy.ok():  # else a signal has ended ROS under a callback
+            raise
     finally:
         rclpy.try_shutdown()
     leave()

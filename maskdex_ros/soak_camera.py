@@ -16,6 +16,7 @@ import numpy as np
 from maskdex_core.errors import CloudError, MaskdexError
 from maskdex_core.perception.bag import CLOUD_TYPE
 from maskdex_ros.bag import messages, open_bag
+from maskdex_ros.process import let_signals_end_ros
 
 WIDTH, HEIGHT = 640, 480
 SET_BACK = 60 * 10**9  # [ns] by which SIGUSR1 sets the camera's clock back, and the next one forward
@@ -86,13 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bag", type=Path, help="rosbag2 folder with an organised cloud")
     parser.add_argument("--rate", type=float, default=30.0, help="clouds in a second")
     given = parser.parse_args(arguments)
+    let_signals_end_ros()
     rclpy.init()
     try:
         publish_clouds(given.bag, given.rate)
     except MaskdexError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    except (KeyboardInterrupt, RuntimeError):  # the signal has ended ROS under a call
+    except RuntimeError:  # the signal has ended ROS under a call
         if rclpy.ok():
             raise
     finally:

@@ -16,7 +16,7 @@ from ros_support import CHECKOUT
 from maskdex_ros.environment import free_domain_id, ros_environment
 
 PROGRAM = """
-import atexit, sys, time
+import atexit, os, signal, sys, time
 from rclpy.node import Node
 from rclpy.task import Future
 from maskdex_core.errors import ConfigError
@@ -40,6 +40,18 @@ class Loading(Short):
         print("loading", flush=True)
         for _ in range(600):
             time.sleep(0.1)
+
+class Converting(Short):
+    def __init__(self):
+        Node.__init__(self, "converting")
+        self.finished = Future()
+        self.create_timer(0.01, self.convert)
+    def convert(self):  # as rclpy makes a message of what came in: an interrupt inside becomes some RuntimeError
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.0)
+        except KeyboardInterrupt:
+            sys.stdout.write("interrupted ")
 
 def broken():
     raise ConfigError("parameter 'x' is wrong")
@@ -75,6 +87,11 @@ def test_a_signal_ends_a_callback_that_loads_for_a_minute(number: signal.Signals
     assert (child.returncode, said) == (0, "closed "), complained
     assert "Traceback" not in complained
     assert time.monotonic() - begun < 30.0
+
+
+def test_a_signal_does_not_interrupt_the_making_of_a_message() -> None:
+    done = run("Converting")
+    assert (done.returncode, done.stdout) == (0, "closed "), done.stderr
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["its job had ended", "its job runs on"])
