@@ -25,7 +25,8 @@ from maskdex_core.perception.segment import Scene
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.near_robot import NearRobot, segment_beside
 from maskdex_core.planning.plan import Candidate, Plan
-from maskdex_core.planning.proposals import Edit, Proposals, propose, refine_grasps
+from maskdex_core.planning.proposals import Edit, Proposals, propose, rank_cost, refine_grasps
+from maskdex_core.planning.redraw import LIKELY, draw_until, prospect
 from maskdex_core.planning.robot import Robot, RobotNames
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.pose import HandPose
@@ -36,7 +37,6 @@ Stage = Callable[[str], None]
 
 DOUBTFUL = 0.01
 """ranking cost of the chosen grasp above which others are drawn: below it nearly all lifted, above it two in five"""
-REDRAWS = 2
 
 
 @dataclass(frozen=True)
@@ -193,12 +193,7 @@ class Planner:
                 grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine, touch=touch)
             return self._finish(run, request, scene, geometry, grasps, touch)
 
-        plan = draw()
-        for _ in range(REDRAWS):  # other samples are cheaper than another request, or a dropped object
-            if _doubt(plan) <= DOUBTFUL or _beyond_reach(plan):
-                break
-            plan = min(plan, draw(), key=_doubt)
-        return plan
+        return draw_until(_enough, draw, lambda *plans: min(plans, key=_doubt))
 
     def resample(
         self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,
@@ -344,9 +339,19 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
     return u @ vt
 
 
+def _enough(plan: Plan) -> bool:
+    """Tell whether no others are to be drawn: what would be executed is likely to hold, or out of reach."""
+    chosen = plan.candidates[plan.chosen]
+    likely = chosen.cost <= DOUBTFUL and prospect(plan.grasps, plan.chosen, chosen.confidence) >= LIKELY
+    return (plan.ok and likely) or _beyond_reach(plan)
+
+
 def _doubt(plan: Plan) -> float:
-    """Return the ranking cost of what a plan would execute; infinite when that is nothing."""
-    return plan.candidates[plan.chosen].cost if plan.ok else float("inf")
+    """Return what ranks the grasp that a plan would execute, lower is better; infinite when that is none."""
+    if not plan.ok:
+        return float("inf")
+    cost = torch.tensor([plan.candidates[plan.chosen].cost])
+    return float(rank_cost(cost, plan.grasps.index([plan.chosen]).agreement))
 
 
 def _beyond_reach(plan: Plan) -> bool:

@@ -29,11 +29,13 @@ def _trial(name: str, raw_held: list[bool], depth: float, confidence: np.ndarray
         pen_mesh_mm=np.array([depth, 1.0, 1.0, 2.0]), self_mm=np.array([0.5, 0.0, 0.0, 0.0]), q1=np.zeros(K),
         contacts=np.full(K, 4), parts=(("body",),) * K,
     )  # fmt: skip
+    first = GraspScores(*(getattr(scores, field.name)[:1] for field in dataclasses.fields(scores)))
     return ObjectTrial(
         name=name, request=Request("lift it"), raw=RawScores(raw, raw | True, np.full(K, 3.0), raw[:2], raw[:2] | True),
-        confidence=confidence, refined=scores, chance=np.array([0.9, 0.8, 0.7, 0.1]), best=0,
-        top=TopScores(True, True, False, True), joints=np.zeros((K, 22)), baseline_fc6=np.zeros(K, bool),
-        baseline_top1=False, baseline_timely_top1=False, seconds=1.0, baseline_seconds=1.0,
+        confidence=confidence, refined=scores, chance=np.array([0.9, 0.8, 0.7, 0.1]), drawn=K,
+        top=TopScores(True, True, False, True), top_scores=first, top_chance=0.9, joints=np.zeros((K, 22)),
+        baseline_fc6=np.zeros(K, bool), baseline_top1=False, baseline_timely_top1=False, seconds=1.0,
+        baseline_seconds=1.0,
     )  # fmt: skip
 
 

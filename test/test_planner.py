@@ -190,15 +190,19 @@ def test_same_seed_same_report_and_other_seed_other_grasp(planner, cloud, plan):
         ([0.3, 0.1, 0.2], 0.1),
         ([None, 0.3, 0.2], 0.2),
         ([None] * 3, None),
+        ([(0.004, 0.4), (0.005, 0.6)], 0.005),  # that hardly agrees with the text
+        ([(0.004, 0.4), (0.002, 0.3), (0.02, 0.9)], 0.02),
     ],
 )
 def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan, monkeypatch, costs, kept):
-    waiting = list(costs)
+    waiting = [each if isinstance(each, tuple) else (each, 1.0) for each in costs]
 
     def finish(*_):
-        cost = waiting.pop(0)
-        candidates = [replace(c, cost=9.0 if cost is None else cost) for c in plan.candidates]
-        return replace(plan, candidates=tuple(candidates), trajectory=None if cost is None else object())
+        cost, agreement = waiting.pop(0)
+        candidates = [replace(c, cost=9.0 if cost is None else cost, confidence=0.95) for c in plan.candidates]
+        grasps = plan.grasps.replace(agreement=torch.full((len(candidates),), agreement))
+        trajectory = None if cost is None else object()
+        return replace(plan, candidates=tuple(candidates), grasps=grasps, trajectory=trajectory)
 
     monkeypatch.setattr(planner, "_finish", finish)
     made = planner.plan(cloud, TEXT)

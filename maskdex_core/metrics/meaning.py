@@ -20,9 +20,10 @@ from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, t
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import EditReport, edit_on_object, sample_on_object
+from maskdex_core.planning.proposals import pose_of
+from maskdex_core.planning.redraw import best_row, draw_until_likely
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
-from maskdex_core.refine.pose import HandPose
 
 EDITED = ("ring", "little")
 
@@ -94,9 +95,9 @@ def swap_texts(
     labels = ContactLabels(HandOnObject(hand, target.sdf, 0.0), target)
     agreed = []
     for request in requests:
-        best = _sampled(model, hand, geometry, request.text, samples, seed).index([0])
-        pose = HandPose(best.joints, best.palm_rotation, best.palm_translation)
-        agreed.append(bool(request.agrees(labels(pose)[0].parts)))
+        grasps = _drawn(model, hand, geometry, request.text, samples, seed)
+        best = pose_of(grasps.index([best_row(grasps)]))
+        agreed.append(bool(request.agrees(labels(best)[0].parts)))
     return SwapResult(*agreed)
 
 
@@ -104,14 +105,15 @@ def edit_locality(
     model: GraspModel, hand: HandModel, geometry: ObjectGeometry, before: str, after: str, samples: int, seed: int
 ) -> EditReport:
     """Draw grasps under one text, ring and little finger anew under another, and report what else moved."""
-    grasps = _sampled(model, hand, geometry, before, samples, seed)
+    first = torch.Generator().manual_seed(seed)
+    grasps = sample_on_object(model, hand, geometry, before, samples, first, RefineConfig())
     generator = torch.Generator().manual_seed(seed + 1)
     return edit_on_object(model, hand, geometry, grasps, EDITED, after, generator, RefineConfig())[1]
 
 
-def _sampled(
+def _drawn(
     model: GraspModel, hand: HandModel, geometry: ObjectGeometry, text: str, samples: int, seed: int
 ) -> GraspBatch:
-    """Return refined grasps in the object's own frame, best first."""
-    generator = torch.Generator().manual_seed(seed)
-    return sample_on_object(model, hand, geometry, text, samples, generator, RefineConfig())
+    """Return refined grasps in the object's own frame, drawn until the best is likely."""
+    generator, config = torch.Generator().manual_seed(seed), RefineConfig()
+    return draw_until_likely(lambda: sample_on_object(model, hand, geometry, text, samples, generator, config))

@@ -1,9 +1,10 @@
 """What a model's grasps are worth on one object: raw, refined, top-ranked, and beside them no network at all.
 
 Protocols: `maskdex_core/physics/hold_test.py`; raw grasps are closed by the same solved squeeze as refined ones.
-All samples take the quick FC6; the top-1, which the system would execute, takes every protocol in full. The
-network-free baseline gets as many starts, and more for the rest of the time that sampling and refinement took; where
-they took longer, its top-1 at equal time is that of a random share of them, on average.
+All samples take the quick FC6; the top-1, which the system would execute, takes every protocol in full. While the
+best is doubtful others are drawn, as the planner does: they count for the top-1 alone. The network-free baseline gets
+as many starts as there are samples, and more for the rest of the time that sampling and refinement took; where they
+took longer, its top-1 at equal time is that of a random share of them, on average.
 
 Index legend: K samples of an object.
 """
@@ -26,7 +27,8 @@ from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.proposals import concatenate, pose_of, refine_grasps, with_open_hand
+from maskdex_core.planning.proposals import concatenate, judged, pose_of, refine_grasps, with_open_hand
+from maskdex_core.planning.redraw import best_row, draw_until_likely
 from maskdex_core.refine.optimizer import RefineConfig
 
 BASELINE_ROUNDS = 4  # at most so many times K starts, however slow the network was
@@ -39,7 +41,8 @@ class ObjectTrial:
     Attributes:
         raw: measures of the samples as drawn. confidence: (K,) the network's own; (0,) of one that has none.
         refined: measures of the refined samples. chance: (K,) that the judge gives them to hold.
-        best: index of the top-1. top: the top-1 by all protocols.
+        drawn: samples until the best was likely. top: the best of them, which would be executed, by all protocols.
+        top_scores: its measures, (1,) each. top_chance: that the judge gives it to hold.
         joints: (K, J) rad of the refined samples.
         baseline_fc6: (N,) of the network-free starts; baseline_top1: of the one ranked best; baseline_timely_top1: how
             often the best of as many as the network's time allows.
@@ -52,8 +55,10 @@ class ObjectTrial:
     confidence: np.ndarray
     refined: GraspScores
     chance: np.ndarray
-    best: int
+    drawn: int
     top: TopScores
+    top_scores: GraspScores
+    top_chance: float
     joints: np.ndarray
     baseline_fc6: np.ndarray
     baseline_top1: bool
@@ -70,7 +75,7 @@ class ObjectTrial:
     @property
     def top_agrees(self) -> np.ndarray:
         """The same of the top-1, (0 or 1,)."""
-        found = self.request.agrees(self.refined.parts[self.best])
+        found = self.request.agrees(self.top_scores.parts[0])
         return np.array([] if found is None else [found], bool)
 
 
@@ -92,25 +97,26 @@ def try_object(
     geometry = observe(target, observation, np.random.default_rng([seed, 3]))
     model.embed(request.text)  # cached: the network's time does not count it twice
     begun = time.perf_counter()
-    raw = model.sample(geometry.points, request.text, samples, generator=torch.Generator().manual_seed(seed))
-    touch = model.touch_map(geometry.points, request.text)
-    refined = with_open_hand(hand, refine_grasps(hand, raw, geometry, config, touch=touch), geometry)
+    raw, made = _with_network(model, hand, geometry, request.text, config, samples, seed)
     seconds = time.perf_counter() - begun
+    refined, top = made.index(slice(0, samples)), made.index([best_row(made)])
     begun = time.perf_counter()
     baseline = _without_network(hand, geometry, config, samples, seed, begun + seconds)
     baseline_seconds = time.perf_counter() - begun
     test = GraspTest(hand, target)
-    scores, best = test.scores(refined, geometry.center), int(judged(refined.score).argmax())
+    top_scores = test.scores(top, geometry.center)
     held, rating = test.holds(baseline, geometry.center), judged(baseline.score)
     return ObjectTrial(
         name=target.name,
         request=request,
         raw=test.raw(with_open_hand(hand, raw, geometry), geometry.center),
         confidence=np.zeros(0) if raw.confidence is None else raw.confidence.numpy(),
-        refined=scores,
+        refined=test.scores(refined, geometry.center),
         chance=judged(refined.chance).numpy(),
-        best=best,
-        top=test.top(refined, best, geometry.center, float(scores.pen_mesh_mm[best])),
+        drawn=len(made),
+        top=test.top(top, 0, geometry.center, float(top_scores.pen_mesh_mm[0])),
+        top_scores=top_scores,
+        top_chance=float(judged(top.chance)[0]),
         joints=refined.joints.numpy(),
         baseline_fc6=held,
         baseline_top1=bool(held[int(rating.argmax())]),
@@ -120,15 +126,20 @@ def try_object(
     )
 
 
-def judged(values: torch.Tensor | None) -> torch.Tensor:
-    """Return what refinement writes into grasps.
+def _with_network(
+    model: GraspSampler, hand: HandModel, geometry: ObjectGeometry, text: str, config: RefineConfig, count: int,
+    seed: int,
+) -> tuple[GraspBatch, GraspBatch]:  # fmt: skip
+    """Return the first `count` samples as drawn, and all refined: them, and behind them those drawn in doubt."""
+    generator, raw = torch.Generator().manual_seed(seed), list[GraspBatch]()
+    touch = model.touch_map(geometry.points, text)
 
-    Raises:
-        ValueError: when the grasps were never refined.
-    """
-    if values is None:
-        raise ValueError("grasps are not judged: refine them first")
-    return values
+    def draw() -> GraspBatch:
+        raw.append(model.sample(geometry.points, text, count, generator=generator))
+        return with_open_hand(hand, refine_grasps(hand, raw[-1], geometry, config, touch=touch), geometry)
+
+    made = draw_until_likely(draw)
+    return raw[0], made
 
 
 def _without_network(

@@ -131,6 +131,17 @@ def with_open_hand(hand: HandModel, grasps: GraspBatch, geometry: ObjectGeometry
     return grasps.replace(pregrasp=wide_open(scene, pose, pregrasp), squeeze=squeeze)
 
 
+def judged(values: Tensor | None) -> Tensor:
+    """Return what refinement writes into grasps.
+
+    Raises:
+        ValueError: when the grasps were never refined.
+    """
+    if values is None:
+        raise ValueError("grasps are not judged: refine them first")
+    return values
+
+
 def concatenate(batches: list[GraspBatch]) -> GraspBatch:
     """Join batches that know the same things.
 
@@ -175,9 +186,13 @@ def propose(
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding - DOUBT_WEIGHT * chance.log()
-    miss = torch.zeros_like(cost) if grasps.agreement is None else -grasps.agreement.clamp_min(1e-6).log()
-    order = (cost + MISS_WEIGHT * miss).argsort()
+    order = rank_cost(cost, grasps.agreement).argsort()
     return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order], chance[order])
+
+
+def rank_cost(cost: Tensor, agreement: Tensor | None) -> Tensor:
+    """Return what proposals are ranked by (K,), lower is better: doubt that they hold, and to agree with the text."""
+    return cost if agreement is None else cost - MISS_WEIGHT * agreement.clamp_min(1e-6).log()
 
 
 def _chance(scene: HandOnObject, made: Retargeted, geometry: ObjectGeometry) -> Tensor:
