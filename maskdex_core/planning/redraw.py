@@ -1,0 +1,44 @@
+"""Other samples while the best grasp is doubtful: they cost less than another request, or a dropped object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.planning.proposals import concatenate, judged
+
+Drawn = TypeVar("Drawn")
+
+REDRAWS = 2
+LIKELY = 0.5  # chance that a grasp holds where the text wants it, below which others are drawn (decision 100)
+
+
+def draw_until(
+    enough: Callable[[Drawn], bool], draw: Callable[[], Drawn], join: Callable[[Drawn, Drawn], Drawn]
+) -> Drawn:
+    """Return one draw, or the join of it and up to `REDRAWS` more, as soon as it is enough."""
+    made = draw()
+    for _ in range(REDRAWS):
+        if enough(made):
+            break
+        made = join(made, draw())
+    return made
+
+
+def draw_until_likely(draw: Callable[[], GraspBatch]) -> GraspBatch:
+    """Return refined grasps: those of one draw, and behind them those of more while the best so far is doubtful."""
+    return draw_until(
+        lambda grasps: prospect(grasps, best_row(grasps)) >= LIKELY, draw, lambda old, new: concatenate([old, new])
+    )
+
+
+def best_row(grasps: GraspBatch) -> int:
+    """Return which of refined grasps is ranked first."""
+    return int(judged(grasps.score).argmax())
+
+
+def prospect(grasps: GraspBatch, row: int, chance: float | None = None) -> float:
+    """Return the chance that a refined grasp holds where the text wants it; `chance` to hold, if another hand does."""
+    holds = float(judged(grasps.chance)[row]) if chance is None else chance
+    return holds if grasps.agreement is None else holds * float(grasps.agreement[row])

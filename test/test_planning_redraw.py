@@ -1,0 +1,52 @@
+"""Others are drawn while the best grasp is doubtful, and only then."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from grasp_model_support import shadow
+
+from maskdex_core.grasp.types import GraspBatch
+from maskdex_core.planning.redraw import REDRAWS, best_row, draw_until_likely, prospect
+
+
+def _drawn(*judged: tuple[float, float, float]) -> GraspBatch:
+    """Return grasps with (score, chance, agreement) each."""
+    names, count = shadow().joint_names, len(judged)
+    score, chance, agreement = torch.tensor(judged).T
+    return GraspBatch(
+        names, torch.zeros(count, len(names)), torch.eye(3).expand(count, 3, 3), torch.zeros(count, 3),
+        score=score, chance=chance, agreement=agreement,
+    )  # fmt: skip
+
+
+SURE, ASTRAY, LOOSE = (-0.1, 0.9, 0.9), (-1.0, 0.9, 0.4), (-2.0, 0.3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("draws", "kept"),
+    [
+        ([[ASTRAY, SURE]], [1]),
+        ([[ASTRAY, LOOSE], [SURE, LOOSE]], [2]),
+        ([[LOOSE], [ASTRAY], [LOOSE]], [1]),
+        ([[LOOSE], [LOOSE], [SURE]], [2]),
+    ],
+)
+def test_the_first_draw_comes_first_and_no_more_are_made_than_are_needed(draws, kept):
+    waiting = [_drawn(*draw) for draw in draws]
+    made = draw_until_likely(lambda: waiting.pop(0))
+    assert waiting == [] and len(draws) <= 1 + REDRAWS
+    assert made.score.tolist() == torch.tensor([one[0] for draw in draws for one in draw]).tolist()
+    assert [best_row(made)] == kept
+
+
+def test_a_sampler_without_words_is_judged_by_holding_alone():
+    grasps = _drawn(ASTRAY).replace(agreement=None)
+    assert prospect(grasps, 0) == pytest.approx(0.9)
+    assert prospect(grasps, 0, chance=0.2) == pytest.approx(0.2)
+    assert prospect(_drawn(ASTRAY), 0) == pytest.approx(0.36)
+
+
+def test_grasps_that_nothing_has_judged_are_refused():
+    with pytest.raises(ValueError, match="refine them first"):
+        draw_until_likely(lambda: _drawn(SURE).replace(score=None))
