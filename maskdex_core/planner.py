@@ -26,7 +26,7 @@ from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.near_robot import NearRobot, segment_beside
 from maskdex_core.planning.plan import Candidate, Plan
 from maskdex_core.planning.proposals import Edit, Proposals, propose, rank_cost, refine_grasps
-from maskdex_core.planning.redraw import LIKELY, draw_until, prospect
+from maskdex_core.planning.redraw import LIKELY, draw_until
 from maskdex_core.planning.robot import Robot, RobotNames
 from maskdex_core.refine.optimizer import RefineConfig
 from maskdex_core.refine.pose import HandPose
@@ -251,7 +251,7 @@ class Planner:
         touch: torch.Tensor | None, edit: Edit | None = None,
     ) -> Plan:  # fmt: skip
         with run.stage("retarget"):
-            made = propose(self._shadow, self._target, grasps, geometry, self.config.approach, edit)
+            made = propose(self._shadow, self._target, grasps, geometry, self.config.approach, touch, edit)
         with run.stage("motion"):
             candidates, chosen, trajectory = self._first_safe(run, made, geometry, scene, request)
         best = candidates[chosen]
@@ -322,6 +322,7 @@ def _candidates(made: Proposals, geometry: ObjectGeometry) -> Iterator[Candidate
             pose, target.pose.joints[row].double().numpy(), target.pregrasp[row].double().numpy(),
             target.squeeze[row].double().numpy(), made.approach[row].double().numpy(),
             float(made.chance[row]), float(made.cost[row]),
+            1.0 if made.agreement is None else float(made.agreement[row]),
             contact_error=target.contact_errors(row),
         )  # fmt: skip
 
@@ -342,7 +343,7 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
 def _enough(plan: Plan) -> bool:
     """Tell whether no others are to be drawn: what would be executed is likely to hold, or out of reach."""
     chosen = plan.candidates[plan.chosen]
-    likely = chosen.cost <= DOUBTFUL and prospect(plan.grasps, plan.chosen, chosen.confidence) >= LIKELY
+    likely = chosen.cost <= DOUBTFUL and chosen.confidence * chosen.agreement >= LIKELY
     return (plan.ok and likely) or _beyond_reach(plan)
 
 
@@ -350,8 +351,8 @@ def _doubt(plan: Plan) -> float:
     """Return what ranks the grasp that a plan would execute, lower is better; infinite when that is none."""
     if not plan.ok:
         return float("inf")
-    cost = torch.tensor([plan.candidates[plan.chosen].cost])
-    return float(rank_cost(cost, plan.grasps.index([plan.chosen]).agreement))
+    chosen = plan.candidates[plan.chosen]
+    return float(rank_cost(torch.tensor(chosen.cost), torch.tensor(chosen.agreement)))
 
 
 def _beyond_reach(plan: Plan) -> bool:

@@ -26,6 +26,7 @@ class Candidate:
         approach: (3,) unit direction toward the grasp, base frame.
         confidence: chance that the grasp holds, 0..1, as the judge says that learned on the Shadow hand.
         cost: of the ranking, lower is better; the order also counts agreement with the text.
+        agreement: chance that the target hand touches where the text wants it, 0..1; 1 where the model cannot tell.
         verdict: "ok", "rejected" or "untried". reason: why it was rejected.
         contact_error: finger of the target hand → m between where it touches and where the Shadow grasp did, for
             fingers that both hands have and that touch.
@@ -38,6 +39,7 @@ class Candidate:
     approach: np.ndarray
     confidence: float
     cost: float
+    agreement: float
     verdict: str = "untried"
     reason: str = ""
     contact_error: Mapping[str, float] = field(default_factory=dict)
@@ -116,7 +118,8 @@ class Plan:
             "chosen": self.chosen,
             "candidates": [
                 {"confidence": round(c.confidence, 5), "verdict": c.verdict, "reason": c.reason,
-                 "cost": round(c.cost, 4), "palm_position": _floats(c.palm_pose[:3, 3]),
+                 "cost": round(c.cost, 4), "agreement": round(c.agreement, 5),
+                 "palm_position": _floats(c.palm_pose[:3, 3]),
                  "contact_error": {finger: round(error, 5) for finger, error in c.contact_error.items()}}
                 for c in self.candidates
             ],

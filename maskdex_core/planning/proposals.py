@@ -44,6 +44,7 @@ class Proposals:
         approach: (K, 3) unit direction of the straight approach.
         cost: (K,) doubt that they hold, lower is better; the order also counts agreement with the text.
         chance: (K,) that the target hand holds, as the judge says that learned on the Shadow hand.
+        agreement: (K,) chance that the target hand touches where the text wants it; None where nothing tells.
     """
 
     grasps: GraspBatch
@@ -51,6 +52,7 @@ class Proposals:
     approach: Tensor
     cost: Tensor
     chance: Tensor
+    agreement: Tensor | None
 
     def objection(self, row: int) -> str:
         """Return why a proposal is no grasp whatever the arm can do, or an empty text."""
@@ -171,23 +173,28 @@ def propose(
     grasps: GraspBatch,
     geometry: ObjectGeometry,
     approach_distance: float,
+    touch: Tensor | None = None,
     edit: Edit | None = None,
 ) -> Proposals:
-    """Retarget refined Shadow grasps and rank them by what the target hand would do."""
+    """Retarget refined Shadow grasps and rank them by what the target hand would do; `touch` as in `refine_grasps`."""
     shadow_scene = HandOnObject(shadow, geometry.sdf, geometry.table_height)
     scene = HandOnObject(target, geometry.sdf, geometry.table_height)
     if target.name == shadow.name:
         made = _as_is(shadow_scene, grasps)
         chance = torch.ones(len(grasps.joints)) if grasps.chance is None else grasps.chance
     else:
-        touch = touching_fingers(shadow_scene, pose_of(grasps))
-        made = retarget(shadow, pose_of(grasps), scene, touch, keep=None if edit is None else _kept(target, edit))
+        fingers = touching_fingers(shadow_scene, pose_of(grasps))
+        made = retarget(shadow, pose_of(grasps), scene, fingers, keep=None if edit is None else _kept(target, edit))
         chance = _chance(scene, made, geometry)
     open_hand = replace(made.pose, joints=made.pregrasp)
     direction, crowding = approach_direction(scene, open_hand, approach_distance)
     cost = made.cost + CROWDING_WEIGHT * crowding - DOUBT_WEIGHT * chance.log()
-    order = rank_cost(cost, grasps.agreement).argsort()
-    return Proposals(grasps.index(order), made.rows(order), direction[order], cost[order], chance[order])
+    agreement = None if touch is None else touch_agreement(scene, made.pose, geometry.points, touch)
+    order = rank_cost(cost, agreement).argsort()
+    return Proposals(
+        grasps.index(order), made.rows(order), direction[order], cost[order], chance[order],
+        None if agreement is None else agreement[order],
+    )  # fmt: skip
 
 
 def rank_cost(cost: Tensor, agreement: Tensor | None) -> Tensor:

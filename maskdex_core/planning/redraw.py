@@ -28,9 +28,7 @@ def draw_until(
 
 def draw_until_likely(draw: Callable[[], GraspBatch]) -> GraspBatch:
     """Return refined grasps: those of one draw, and behind them those of more while the best so far is doubtful."""
-    return draw_until(
-        lambda grasps: prospect(grasps, best_row(grasps)) >= LIKELY, draw, lambda old, new: concatenate([old, new])
-    )
+    return draw_until(lambda grasps: prospect(grasps) >= LIKELY, draw, lambda old, new: concatenate([old, new]))
 
 
 def best_row(grasps: GraspBatch) -> int:
@@ -38,7 +36,8 @@ def best_row(grasps: GraspBatch) -> int:
     return int(judged(grasps.score).argmax())
 
 
-def prospect(grasps: GraspBatch, row: int, chance: float | None = None) -> float:
-    """Return the chance that a refined grasp holds where the text wants it; `chance` to hold, if another hand does."""
-    holds = float(judged(grasps.chance)[row]) if chance is None else chance
+def prospect(grasps: GraspBatch) -> float:
+    """Return the chance that the best of refined grasps holds where the text wants it."""
+    row = best_row(grasps)
+    holds = float(judged(grasps.chance)[row])
     return holds if grasps.agreement is None else holds * float(grasps.agreement[row])
