@@ -92,7 +92,15 @@ def test_report_has_the_promised_keys(plan):
         "joint_names", "joints", "palm_position", "palm_rotation", "tokens", "token_confidence", "confidence",
     }  # fmt: skip
     for candidate in report["candidates"]:
-        assert set(candidate) == {"confidence", "verdict", "reason", "cost", "palm_position", "contact_error"}
+        assert set(candidate) == {
+            "confidence",
+            "verdict",
+            "reason",
+            "cost",
+            "agreement",
+            "palm_position",
+            "contact_error",
+        }
         assert 0 <= candidate["confidence"] <= 1
     target = {"name", "joint_names", "pregrasp", "grasp", "squeeze", "palm_position", "palm_rotation"}
     assert set(report["target_hand"]) == target
@@ -199,10 +207,9 @@ def test_other_grasps_are_drawn_while_the_best_is_doubtful(planner, cloud, plan,
 
     def finish(*_):
         cost, agreement = waiting.pop(0)
-        candidates = [replace(c, cost=9.0 if cost is None else cost, confidence=0.95) for c in plan.candidates]
-        grasps = plan.grasps.replace(agreement=torch.full((len(candidates),), agreement))
-        trajectory = None if cost is None else object()
-        return replace(plan, candidates=tuple(candidates), grasps=grasps, trajectory=trajectory)
+        told = {"cost": 9.0 if cost is None else cost, "confidence": 0.95, "agreement": agreement}
+        candidates = tuple(replace(candidate, **told) for candidate in plan.candidates)
+        return replace(plan, candidates=candidates, trajectory=None if cost is None else object())
 
     monkeypatch.setattr(planner, "_finish", finish)
     made = planner.plan(cloud, TEXT)

@@ -17,7 +17,7 @@ from maskdex_core.planning.object_grasps import AS_DRAWN
 from maskdex_core.planning.proposals import pose_of, propose, refine_grasps
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
-from maskdex_core.refine.ranking import AGREEMENT_WEIGHT, TOUCHING, hold_odds, merit
+from maskdex_core.refine.ranking import AGREEMENT_WEIGHT, TOUCHING, hold_odds, merit, touch_agreement
 from maskdex_core.refine.squeeze import solve_closing
 
 
@@ -105,11 +105,12 @@ def test_without_a_map_an_old_agreement_does_not_stay(hand, grasps, geometry):
     assert torch.allclose(judged.score, merit(_odds(hand, judged, geometry), None), atol=1e-4)
 
 
-def _order(hand, grasps, geometry, agreement: list[float] | None) -> list[float]:
+def _order(hand, grasps, geometry, agreement: list[float] | None, monkeypatch) -> list[float]:
     """Return the confidences, by which rows are told apart, in the order of the proposals."""
-    known = None if agreement is None else torch.tensor(agreement)
-    made = propose(hand, hand, grasps.replace(agreement=known), geometry, 0.08)
-    for row, agreed in enumerate(made.grasps.agreement if known is not None else ()):
+    known, wanted = (None, None) if agreement is None else (torch.tensor(agreement), torch.ones(500))
+    monkeypatch.setattr(proposals, "touch_agreement", lambda *_: known)
+    made = propose(hand, hand, grasps, geometry, 0.08, wanted)
+    for row, agreed in enumerate(made.agreement if known is not None else ()):
         assert agreed == known[(grasps.confidence == made.grasps.confidence[row]).nonzero().item()]
     return [round(value, 1) for value in made.grasps.confidence.tolist()]
 
@@ -120,24 +121,32 @@ def _raised(grasps: GraspBatch, heights: list[float]) -> GraspBatch:
     return grasps.replace(palm_translation=grasps.palm_translation + up)
 
 
-def test_agreement_decides_between_equal_costs(hand, grasps, geometry):
-    assert _order(hand, grasps, geometry, [0.3, 0.05, 0.4, 0.1]) == [0.3, 0.1, 0.4, 0.2]
+def test_agreement_decides_between_equal_costs(hand, grasps, geometry, monkeypatch):
+    assert _order(hand, grasps, geometry, [0.3, 0.05, 0.4, 0.1], monkeypatch) == [0.3, 0.1, 0.4, 0.2]
 
 
-def test_without_agreement_cost_alone_decides(hand, grasps, geometry):
+def test_agreement_is_that_of_the_hand_that_will_touch(hand, grasps, geometry, touch):
+    leap = HandModel.load("leap")
+    made = propose(hand, leap, refine_grasps(hand, grasps, geometry, AS_DRAWN, touch=touch), geometry, 0.08, touch)
+    scene = HandOnObject(leap, geometry.sdf, geometry.table_height)
+    assert torch.equal(made.agreement, touch_agreement(scene, made.target.pose, geometry.points, touch))
+    assert not torch.allclose(made.agreement, made.grasps.agreement, atol=0.01)
+    assert propose(hand, leap, grasps, geometry, 0.08).agreement is None
+
+
+def test_without_agreement_cost_alone_decides(hand, grasps, geometry, monkeypatch):
     raised = _raised(grasps, [0.5, 0.0, 0.002, 0.004])
     assert (propose(hand, hand, raised, geometry, 0.08).cost.diff() >= 0.0).all()
-    order = _order(hand, raised, geometry, None)
-    assert order == _order(hand, raised, geometry, [0.1] * 4)
+    order = _order(hand, raised, geometry, None, monkeypatch)
+    assert order == _order(hand, raised, geometry, [0.1] * 4, monkeypatch)
     assert order[-1] == 0.1
 
 
-def test_a_hold_comes_before_agreement_and_the_cost_says_nothing_of_the_text(hand, grasps, geometry):
+def test_a_hold_comes_before_agreement_and_the_cost_says_nothing_of_the_text(hand, grasps, geometry, monkeypatch):
     raised = _raised(grasps, [0.0, 0.5, 0.0, 0.5])
-    agreement = [0.1, 0.9, 0.01, 0.3]
-    assert _order(hand, raised, geometry, agreement) == [0.1, 0.3, 0.2, 0.4]
+    assert _order(hand, raised, geometry, [0.1, 0.9, 0.01, 0.3], monkeypatch) == [0.1, 0.3, 0.2, 0.4]
     first = propose(hand, hand, raised, geometry, 0.08)
-    second = propose(hand, hand, raised.replace(agreement=torch.tensor(agreement)), geometry, 0.08)
+    second = propose(hand, hand, raised, geometry, 0.08, torch.ones(500))
     assert torch.equal(first.cost.sort().values, second.cost.sort().values)
 
 

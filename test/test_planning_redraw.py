@@ -41,10 +41,8 @@ def test_the_first_draw_comes_first_and_no_more_are_made_than_are_needed(draws, 
 
 
 def test_a_sampler_without_words_is_judged_by_holding_alone():
-    grasps = _drawn(ASTRAY).replace(agreement=None)
-    assert prospect(grasps, 0) == pytest.approx(0.9)
-    assert prospect(grasps, 0, chance=0.2) == pytest.approx(0.2)
-    assert prospect(_drawn(ASTRAY), 0) == pytest.approx(0.36)
+    assert prospect(_drawn(LOOSE, ASTRAY)) == pytest.approx(0.36)
+    assert prospect(_drawn(LOOSE, ASTRAY).replace(agreement=None)) == pytest.approx(0.9)
 
 
 def test_grasps_that_nothing_has_judged_are_refused():
