@@ -79,7 +79,7 @@ def test_lift_trials_take_the_objects_of_the_split_and_all_texts(tins, monkeypat
     chosen = () if split is None else ("--split", split)
     ended = run("evaluate", "--lift", "--objects", folder, "--data", data, "--texts", 2, *chosen)
     assert ended.code == 0, ended.err
-    assert len(asked) == names and all(len(item.texts) == 2 for item in asked)
+    assert len(asked) == names and all(len(item.requests) == 2 for item in asked)
     assert ("1 of 3 objects are in split" in ended.err) == (split is not None)
     if split == "unseen":
         assert asked[0].name == "mine/new_tin"

@@ -21,8 +21,8 @@ from maskdex_core.resources import resource_path
 pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
 
 
-def a_trial(name: str, outcome: str, typical: str = "slip") -> LiftTrial:
-    return LiftTrial(name, "lift it", outcome, typical, 0.3, "", 0.12, 3.0, (0.4, 0.0, 0.0), (1.0, 0.0, 0.5), 0)
+def a_trial(name: str, outcome: str, typical: str = "slip", agrees: bool | None = None) -> LiftTrial:
+    return LiftTrial(name, "lift it", outcome, typical, agrees, 0.3, "", 0.12, 3.0, (0.4, 0.0, 0.0), (1.0, 0.0, 0.5), 0)
 
 
 def test_rates_count_trials_and_intervals_cluster_by_object() -> None:
@@ -36,6 +36,13 @@ def test_rates_count_trials_and_intervals_cluster_by_object() -> None:
     assert summary["histogram"] == {"lifted": 12, "slip": 4}
     assert summary["typical_mass"]["success_rate"] == 0.0
     assert [trial["object"] for trial in summary["trials"]][:2] == ["mug_0", "mug_0"]
+
+
+def test_words_count_where_a_text_names_a_part_and_something_was_planned() -> None:
+    trials = [a_trial(f"mug_{i}", "lifted", agrees=i > 0) for i in range(4)] + [a_trial("can", "slip")]
+    found = lift_summary(trials, "leap")["part_agreement"]
+    assert (found["rate"], found["n"]) == (0.75, 4) and found["interval"][0] < 0.5
+    assert lift_summary(trials[-1:], "leap")["part_agreement"] == {"rate": 0.0, "interval": [0.0, 1.0], "n": 0}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,7 @@ def test_unseen_objects_are_unseen_and_their_texts_are_the_datasets() -> None:
     trained = set(data.split("train").object_names)
     assert len(objects) == 6
     assert not {item.name for item in objects} & trained
-    assert all(len(item.texts) == 2 for item in objects)
+    assert all(len(item.requests) == 2 for item in objects)
     assert objects[0].load().name == objects[0].name
     assert [item.name for item in lift_objects(subjects, 2, 6, 0)] == [item.name for item in objects]
 
@@ -93,7 +100,7 @@ def test_a_folder_of_meshes_needs_no_annotation(tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text(json.dumps([row]))
     (found,) = lift_objects(folder_subjects(tmp_path), 3, None, 0)
     assert found.name == "mine/007_tuna_tin"
-    assert all("tuna tin" in text for text in found.texts)
+    assert all("tuna tin" in request.text for request in found.requests)
     target = found.load()
     assert target.bounds[0, 2] == pytest.approx(0.0, abs=1e-4)
     assert sum(piece.volume for piece in target.pieces) == pytest.approx(np.pi * 0.03**2 * 0.1, rel=0.05)
@@ -122,4 +129,5 @@ def test_the_command_leaves_every_trial_in_its_file(tmp_path: Path) -> None:
     assert content["n"] == 1
     assert content["success_rate"] == float(trial["outcome"] == "lifted")
     assert trial["object"] in ended.err
-    assert "LIFT freedom_v2, 0.1 kg" in ended.out
+    assert content["left_out"] == [] and content["part_agreement"]["n"] <= 1
+    assert "LIFT freedom_v2, 0.1 kg" in ended.out and "touches what the text names" in ended.out

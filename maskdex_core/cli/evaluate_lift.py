@@ -40,11 +40,12 @@ def evaluate_lift(options: LiftOptions) -> int:
     objects = lift_objects(options.chosen.subjects(), options.texts, options.limit, options.seed)
     checkpoint = None if options.checkpoint is None else str(options.checkpoint)
     bench = LiftBench(PlannerConfig(hand=options.hand, checkpoint=checkpoint, samples=options.samples))
-    trials, summary = [], lift_summary([], options.hand)
-    for trial in lift_trials(bench, objects, options.seed, LeftOut()):
+    left_out, trials = LeftOut(), []
+    summary = {**lift_summary([], options.hand), "left_out": left_out}
+    for trial in lift_trials(bench, objects, options.seed, left_out):
         trials.append(trial)
         say(f"{trial.object}: “{trial.text}” {trial.outcome}{f' ({trial.reason})' if trial.reason else ''}")
-        summary = lift_summary(trials, options.hand)
+        summary = {**lift_summary(trials, options.hand), "left_out": left_out}
         if out is not None:  # after every trial: a benchmark that is stopped leaves what it found
             out.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     if options.json:
@@ -62,3 +63,6 @@ def _print(summary: dict[str, Any]) -> None:
         print(f" (n {summary['n']}, objects {summary['objects']})")
         for outcome, count in found["histogram"].items():
             print(f"  {outcome:12s} {count:4d} {'#' * count}")
+    touched = summary["part_agreement"]
+    low, high = touched["interval"]
+    print(f"touches what the text names: {touched['rate']:.2f} [{low:.2f}, {high:.2f}] (n {touched['n']})")

@@ -16,11 +16,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from maskdex_core.errors import CloudError, MaskdexError, MeshError
 from maskdex_core.hands.model import HandModel
+from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.lift_objects import LiftObject
 from maskdex_core.metrics.rates import rate
+from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.subjects import LeaveOut, left_out
 from maskdex_core.motion.arm import Arm
 from maskdex_core.motion.types import RobotState
@@ -32,6 +35,8 @@ from maskdex_core.physics.scene_camera import SceneCamera
 from maskdex_core.physics.table_world import SimulationError, TableWorld
 from maskdex_core.planner import Plan, Planner, PlannerConfig
 from maskdex_core.planning.robot import Robot
+from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.pose import HandPose
 
 PLACE_X, PLACE_Y = (0.36, 0.52), (-0.20, 0.20)  # m
 AZIMUTH, ELEVATION, DISTANCE = (-100.0, 100.0), (30.0, 60.0), (0.6, 0.9)  # degrees, degrees, m
@@ -49,6 +54,8 @@ class LiftTrial:
         outcome: lifted, or where it failed: perception, no grasp, IK, motion, verdict, slip, tip-over, turned,
             pushed away; with an object of 0.1 kg.
         outcome_typical_mass: the same with an object of `typical_mass`.
+        agrees: whether the planned grasp touches the true object where the text wants the hand; None without a plan,
+            or where the text names no part.
         reason: why there was no plan, or empty.
         height, turn: of the object of 0.1 kg after the lift.
         position: (3,) of the object. camera: (3,) of the camera.
@@ -58,6 +65,7 @@ class LiftTrial:
     text: str
     outcome: str
     outcome_typical_mass: str
+    agrees: bool | None
     typical_mass: float
     reason: str
     height: float
@@ -104,24 +112,33 @@ class LiftBench:
         self.home = Robot(self.arm, self.hand).home()
         self.planner.warm_up()
 
-    def trial(self, target: TargetObject, text: str, rng: np.random.Generator, seed: int) -> LiftTrial:
+    def trial(self, target: TargetObject, request: Request, rng: np.random.Generator, seed: int) -> LiftTrial:
         """Place, look, plan, and run the plan on a light and on a typical object; `seed` is the plan's."""
         place, heavy = Placement.drawn(rng, float(np.ptp(target.bounds[:, 2]))), typical_mass(target)
         world = self._world(target, TEST_MASS, place)
         camera = SceneCamera.at(place.camera_position, place.camera_target)
-        plan, failure, reason = attempt(self.planner, camera.cloud(world, rng), text, world.robot_state, seed)
+        plan, failure, reason = attempt(self.planner, camera.cloud(world, rng), request.text, world.robot_state, seed)
         light = typical = None
         if plan is not None and plan.trajectory is not None:
             light = run_lift(world, plan.trajectory)
             typical = run_lift(self._world(target, heavy, place), plan.trajectory)
         return LiftTrial(
-            object=target.name, text=text, outcome=light.outcome if light else failure,
-            outcome_typical_mass=typical.outcome if typical else failure, typical_mass=round(heavy, 3), reason=reason,
+            object=target.name, text=request.text, outcome=light.outcome if light else failure,
+            outcome_typical_mass=typical.outcome if typical else failure,
+            agrees=None if light is None or plan is None else self._agrees(plan, target, request, place),
+            typical_mass=round(heavy, 3), reason=reason,
             height=round(light.height, 4) if light else 0.0,
             turn=round(float(np.rad2deg(light.turn)), 1) if light else 0.0,
             position=tuple(np.round(place.base_from_object[:3, 3], 4).tolist()),
             camera=tuple(np.round(place.camera_position, 4).tolist()), seed=seed,
         )  # fmt: skip
+
+    def _agrees(self, plan: Plan, target: TargetObject, request: Request, place: Placement) -> bool | None:
+        chosen = plan.candidates[plan.chosen]
+        palm = torch.tensor(np.linalg.inv(place.base_from_object) @ chosen.palm_pose, dtype=torch.float32)
+        joints = torch.tensor(chosen.joints, dtype=torch.float32)
+        touched = ContactLabels(HandOnObject(self.hand, target.sdf, 0.0), target)
+        return request.agrees(touched(HandPose(joints[None], palm[None, :3, :3], palm[None, :3, 3]))[0].parts)
 
     def _world(self, target: TargetObject, mass: float, place: Placement) -> TableWorld:
         world = TableWorld(self.arm, self.hand, target, mass)
@@ -141,8 +158,8 @@ def lift_trials(
     for index, item in enumerate(objects):
         try:
             target = item.load()
-            for row, text in enumerate(item.texts):
-                yield bench.trial(target, text, np.random.default_rng([seed, index, row]), seed)
+            for row, request in enumerate(item.requests):
+                yield bench.trial(target, request, np.random.default_rng([seed, index, row]), seed)
         except (MeshError, SimulationError) as error:
             leave_out(item.name, error)
 
@@ -175,7 +192,11 @@ def _kind(reason: str) -> str:
 
 def lift_summary(trials: Sequence[LiftTrial], hand: str) -> dict[str, Any]:
     """Return what the benchmark's JSON file holds; the rates' 95 % intervals are clustered by object."""
-    light, typical = (_rate(trials, key) for key in ("outcome", "outcome_typical_mass"))
+    light, typical = (
+        _rate([(t.object, getattr(t, key) == LIFTED) for t in trials]) for key in ("outcome", "outcome_typical_mass")
+    )
+    named = [(t.object, t.agrees) for t in trials if t.agrees is not None]
+    agreement = _rate(named)
     return {
         "protocol": "LIFT: 10 cm up and held 2 s, turned < 45 deg; gravity, table, one noisy depth camera, 0.1 kg",
         "hand": hand,
@@ -189,15 +210,17 @@ def lift_summary(trials: Sequence[LiftTrial], hand: str) -> dict[str, Any]:
             "interval": typical[1],
             "histogram": dict(Counter(trial.outcome_typical_mass for trial in trials).most_common()),
         },
+        "part_agreement": {"rate": agreement[0], "interval": agreement[1], "n": len(named)},
         "trials": [asdict(trial) for trial in trials],
     }
 
 
-def _rate(trials: Sequence[LiftTrial], key: str) -> tuple[float, list[float]]:
-    if not trials:
+def _rate(outcomes_of: Sequence[tuple[str, bool]]) -> tuple[float, list[float]]:
+    """Return the share of true outcomes, and its interval over objects."""
+    if not outcomes_of:
         return 0.0, [0.0, 1.0]
     grouped: dict[str, list[bool]] = {}
-    for trial in trials:
-        grouped.setdefault(trial.object, []).append(getattr(trial, key) == LIFTED)
+    for name, outcome in outcomes_of:
+        grouped.setdefault(name, []).append(outcome)
     found = rate([np.array(outcomes) for outcomes in grouped.values()])
     return round(found.mean, 4), [round(found.low, 4), round(found.high, 4)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.subjects import Subject, drawn
 from maskdex_core.objects.target_object import TargetObject
 
@@ -16,18 +17,18 @@ LIFTING = ("", "handle-grasp", "wrap-grasp", "use", "hand-over", "support", "lif
 
 @dataclass(frozen=True)
 class LiftObject:
-    """One object: its name, how to load it, and the texts to try on it."""
+    """One object: its name, how to load it, and what to ask for on it."""
 
     name: str
     load: Callable[[], TargetObject]
-    texts: tuple[str, ...]
+    requests: tuple[Request, ...]
 
 
 def lift_objects(subjects: Sequence[Subject], texts: int, limit: int | None, seed: int) -> list[LiftObject]:
-    """Return up to `limit` subjects drawn at random (None: all), with up to `texts` sentences each."""
+    """Return up to `limit` subjects drawn at random (None: all), with up to `texts` requests each."""
     rng = np.random.default_rng(seed)
     found = []
     for subject in drawn(subjects, limit, rng):
-        sentences = [request.text for request in subject.requests(rng) if request.task in LIFTING]
-        found.append(LiftObject(subject.name, subject.load, tuple(sentences[:texts])))
+        requests = [request for request in subject.requests(rng) if request.task in LIFTING]
+        found.append(LiftObject(subject.name, subject.load, tuple(requests[:texts])))
     return found
