@@ -129,5 +129,5 @@ def test_the_command_leaves_every_trial_in_its_file(tmp_path: Path) -> None:
     assert content["n"] == 1
     assert content["success_rate"] == float(trial["outcome"] == "lifted")
     assert trial["object"] in ended.err
-    assert content["left_out"] == [] and content["part_agreement"]["n"] <= 1
+    assert content["left_out"] == {} and content["part_agreement"]["n"] <= 1
     assert "LIFT freedom_v2, 0.1 kg" in ended.out and "touches what the text names" in ended.out

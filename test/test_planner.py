@@ -57,7 +57,7 @@ def test_the_demo_scene_is_decided(plan):
     decided(plan)
     assert len(plan.candidates) == 4
     cost = torch.tensor([candidate.cost for candidate in plan.candidates])
-    order = cost - MISS_WEIGHT * plan.grasps.agreement.log()
+    order = cost - MISS_WEIGHT * torch.tensor([candidate.agreement for candidate in plan.candidates]).log()
     assert float(order.diff().min()) > -1e-6
     tried = [candidate.verdict for candidate in plan.candidates[: plan.chosen]]
     assert tried == ["rejected"] * plan.chosen
