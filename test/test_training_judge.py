@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cli_support import fails, run
 from held_grasps import held_grasps, write_held
 
 from maskdex_core.data.dataset import GraspDataset
@@ -10,6 +11,7 @@ from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands import HandModel
 from maskdex_core.refine.features import FEATURES
 from maskdex_core.refine.ranking import TESTS, HoldJudge, hold_judge
+from maskdex_core.resources import resource_path
 from maskdex_core.training import judge_stage
 from maskdex_core.training.judge_stage import Outcomes, fit_judge
 
@@ -82,3 +84,16 @@ def test_the_shipped_judge_prefers_a_balanced_grasp():
     better, worse = judge(plain)
     assert (better > worse).all()
     assert (better[0] > better[1]) and (worse[0] > worse[1])  # half the friction holds less
+
+
+def test_the_command_leaves_a_judge_that_ranks_grasps(tmp_path, monkeypatch):
+    pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
+    monkeypatch.setattr(judge_stage, "SHOWN", ("full",))
+    monkeypatch.setattr(judge_stage, "STEPS", 20)
+    data = resource_path("data/shadow")
+    ended = run("train", "judge", "--data", data, "--out", tmp_path, "--objects", 4, "--samples", 2)
+    assert ended.code == 0, ended.err
+    assert "FC6 auroc" in ended.err and "FC6-hard held" in ended.err
+    judge = hold_judge(tmp_path / "hold_judge.safetensors")
+    assert judge(torch.zeros(1, len(FEATURES))).isfinite().all()
+    fails(run("train", "judge", "--data", data, "--out", tmp_path, "--samples", 0), 2, "--samples 0 is below 1")
