@@ -33,7 +33,7 @@ def run(*arguments: object) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def run_process(*arguments: object, timeout: float = 60.0) -> Ended:
+def run_process(*arguments: object, timeout: float = 300.0) -> Ended:
     """Run a command as a person does: a process, without what pytest set up for ROS."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("_ROS_WHEELS")}
     environment.pop("LD_LIBRARY_PATH", None)

@@ -107,9 +107,11 @@ def test_plan_prints_json_and_leaves_the_same_report(tmp_path: Path):
     assert len(SavedPlan.load(tmp_path).palm_poses) == len(report["candidates"])
     again = run("plan", "--cloud", DEMO_BAG, "--seed", "3")
     assert json.loads(again.out)["grasp"] == report["grasp"]
-    # Progress goes to the person, stage by stage.
+    # Progress goes to the person, stage by stage; the last four come again where others are drawn.
     stages = [line for line in ended.err.splitlines() if line in report["timings_ms"]]
-    assert stages == ["text", "segment", "complete", "sample", "refine", "retarget", "motion"]
+    draw = ["sample", "refine", "retarget", "motion"]
+    assert stages[:3] == ["text", "segment", "complete"]
+    assert stages[3:] in (draw, 2 * draw, 3 * draw)
 
 
 def test_a_rejected_plan_leaves_with_4_and_its_report(monkeypatch, tmp_path: Path):
