@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from maskdex_core.metrics.subjects import Subject
 
 PROTOCOL = (
-    "text_swap: two tasks that name different parts, one observation, top-1 of each must touch what its task names; "
+    "text_swap: two tasks that name different parts, one observation, top-1 of each must touch what its task names "
+    "(others are drawn while it is unlikely to hold there); "
     "edit: ring and little finger drawn anew under the second text, largest move of anything else; "
     "tokens: unseen grasps of the dataset, encoded and decoded"
 )
