@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from maskdex_core.motion.types import RobotState, RobotTrajectory, Verdict
 from maskdex_core.motion.verdict import check_trajectory
 from maskdex_core.perception.cloud import Cloud
 from maskdex_core.perception.segment import Scene
+from maskdex_core.planning.draws import grasp_draws
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.near_robot import NearRobot, segment_beside
 from maskdex_core.planning.plan import Candidate, Plan
@@ -186,14 +188,17 @@ class Planner:
             touch = self._model.touch_map(geometry.points, embedding)
         generator = torch.Generator().manual_seed(request.seed)
 
-        def draw() -> Plan:
+        draws = grasp_draws(self._model, self._shadow, geometry, embedding, touch, self.config.samples, generator)
+
+        def planned(draw: Callable[[], GraspBatch]) -> Plan:
             with run.stage("sample"):
-                grasps = self._model.sample(geometry.points, embedding, self.config.samples, generator=generator)
+                grasps = draw()
             with run.stage("refine"):
                 grasps = refine_grasps(self._shadow, grasps, geometry, self.config.refine, touch=touch)
             return self._finish(run, request, scene, geometry, grasps, touch)
 
-        return draw_until(_enough, draw, lambda *plans: min(plans, key=_doubt))
+        plans = [partial(planned, draw) for draw in draws]
+        return draw_until(_enough, plans, lambda *made: min(made, key=_doubt))
 
     def resample(
         self, plan: Plan, parts: Sequence[str], text: str | None = None, state: RobotState | None = None,

@@ -10,6 +10,7 @@ from maskdex_core.errors import UsageError
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.observation import OBSERVATIONS, observe
 from maskdex_core.objects.procedural import make_object
+from maskdex_core.refine.contacts import HandOnObject
 
 TARGET = make_object("can", 3)
 
@@ -63,7 +64,8 @@ def test_the_baseline_starts_on_the_shown_surface():
     distance = geometry.sdf.query(torch.tensor(points, dtype=torch.float32))[0]
     assert float(distance.abs().max()) < 5e-4
     assert np.allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-5)
-    start = antipodal_starts(HandModel.load("shadow"), geometry, 10, seed=0)
+    scene = HandOnObject(HandModel.load("shadow"), geometry.sdf, geometry.table_height)
+    start = antipodal_starts(scene, 10, seed=0)
     assert len(start) == 10
-    again = antipodal_starts(HandModel.load("shadow"), geometry, 10, seed=0)
+    again = antipodal_starts(scene, 10, seed=0)
     assert torch.equal(start.translation, again.translation)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from grasp_model_support import shadow
 
 from maskdex_core.grasp.types import GraspBatch
-from maskdex_core.planning.redraw import REDRAWS, best_row, draw_until_likely, prospect
+from maskdex_core.planning.redraw import best_row, draw_until_likely, prospect
 
 
 def _drawn(*judged: tuple[float, float, float]) -> GraspBatch:
@@ -33,9 +35,14 @@ SURE, ASTRAY, LOOSE = (-0.1, 0.9, 0.9), (-1.0, 0.9, 0.4), (-2.0, 0.3, 1.0)
     ],
 )
 def test_the_first_draw_comes_first_and_no_more_are_made_than_are_needed(draws, kept):
-    waiting = [_drawn(*draw) for draw in draws]
-    made = draw_until_likely(lambda: waiting.pop(0))
-    assert waiting == [] and len(draws) <= 1 + REDRAWS
+    asked: list[int] = []
+
+    def draw(number: int) -> GraspBatch:
+        asked.append(number)
+        return _drawn(*draws[number])
+
+    made = draw_until_likely([partial(draw, number) for number in range(3)])
+    assert asked == list(range(len(draws)))
     assert made.score.tolist() == torch.tensor([one[0] for draw in draws for one in draw]).tolist()
     assert [best_row(made)] == kept
 
@@ -47,4 +54,4 @@ def test_a_sampler_without_words_is_judged_by_holding_alone():
 
 def test_grasps_that_nothing_has_judged_are_refused():
     with pytest.raises(ValueError, match="refine them first"):
-        draw_until_likely(lambda: _drawn(SURE).replace(score=None))
+        draw_until_likely([lambda: _drawn(SURE).replace(score=None)] * 2)

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "maskdex_core"
 IMPORT = re.compile(r"^\s*(?:from maskdex_core\.(\w+)|from maskdex_core import (\w+)|import maskdex_core\.(\w+))", re.M)
-MAKERS = {"objects", "data", "synthesis", "antipodal", "physics", "metrics", "training", "baselines", "ablations"}
+MAKERS = {"objects", "data", "synthesis", "physics", "metrics", "training", "baselines", "ablations"}
 
 
 def _rooms() -> dict[str, set[str]]:

@@ -24,8 +24,8 @@ from maskdex_core.data.dataset import GraspDataset
 from maskdex_core.errors import UsageError
 from maskdex_core.grasp.config import SamplingConfig
 from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.metrics.evaluation import as_json, evaluate, summary
-from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.metrics.subjects import Subject, split_subjects
 from maskdex_core.training.config import ExperimentConfig
 from maskdex_core.training.tokenizer_stage import shadow_hand, train_tokenizer

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.grasp.types import GraspBatch
-from maskdex_core.metrics.sampler import GraspSampler
 
 
 class TextlessEncoder:

@@ -11,7 +11,7 @@ from maskdex_core.baselines.retrieval import Retrieval, make_retrieval
 from maskdex_core.baselines.vector_stage import train_vector_model
 from maskdex_core.errors import CheckpointError, UsageError, unknown_choice
 from maskdex_core.grasp.model import GraspModel
-from maskdex_core.metrics.sampler import GraspSampler
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.text import TextEncoder
 from maskdex_core.training.config import ExperimentConfig
 

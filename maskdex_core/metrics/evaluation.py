@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from maskdex_core.errors import CloudError
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.diversity import joint_entropy
 from maskdex_core.metrics.rates import Rate, rate
-from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
 from maskdex_core.metrics.success import ObjectTrial, try_object
 

@@ -11,7 +11,6 @@ import torch
 
 from maskdex_core.errors import CloudError
 from maskdex_core.grasp.model import GraspModel
-from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.observation import observe
@@ -19,9 +18,9 @@ from maskdex_core.metrics.requests import Request
 from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
-from maskdex_core.planning.object_grasps import EditReport, edit_on_object, sample_on_object
+from maskdex_core.planning.object_grasps import EditReport, edit_on_object, likely_on_object, moved, sample_on_object
 from maskdex_core.planning.proposals import pose_of
-from maskdex_core.planning.redraw import best_row, draw_until_likely
+from maskdex_core.planning.redraw import best_row
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 
@@ -95,9 +94,10 @@ def swap_texts(
     labels = ContactLabels(HandOnObject(hand, target.sdf, 0.0), target)
     agreed = []
     for request in requests:
-        grasps = _drawn(model, hand, geometry, request.text, samples, seed)
-        best = pose_of(grasps.index([best_row(grasps)]))
-        agreed.append(bool(request.agrees(labels(best)[0].parts)))
+        generator = torch.Generator().manual_seed(seed)
+        grasps = likely_on_object(model, hand, geometry, request.text, samples, generator, RefineConfig())
+        best = moved(grasps.index([best_row(grasps)]), torch.as_tensor(geometry.center, dtype=torch.float32))
+        agreed.append(bool(request.agrees(labels(pose_of(best))[0].parts)))
     return SwapResult(*agreed)
 
 
@@ -109,11 +109,3 @@ def edit_locality(
     grasps = sample_on_object(model, hand, geometry, before, samples, first, RefineConfig())
     generator = torch.Generator().manual_seed(seed + 1)
     return edit_on_object(model, hand, geometry, grasps, EDITED, after, generator, RefineConfig())[1]
-
-
-def _drawn(
-    model: GraspModel, hand: HandModel, geometry: ObjectGeometry, text: str, samples: int, seed: int
-) -> GraspBatch:
-    """Return refined grasps in the object's own frame, drawn until the best is likely."""
-    generator, config = torch.Generator().manual_seed(seed), RefineConfig()
-    return draw_until_likely(lambda: sample_on_object(model, hand, geometry, text, samples, generator, config))

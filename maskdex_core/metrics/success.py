@@ -19,16 +19,18 @@ import numpy as np
 import torch
 
 from maskdex_core.antipodal.observed import antipodal_starts
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.grasp_test import GraspScores, GraspTest, RawScores, TopScores
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
-from maskdex_core.metrics.sampler import GraspSampler
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
+from maskdex_core.planning.object_grasps import likely_on_object
 from maskdex_core.planning.proposals import concatenate, judged, pose_of, refine_grasps, with_open_hand
-from maskdex_core.planning.redraw import best_row, draw_until_likely
+from maskdex_core.planning.redraw import best_row
+from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 
 BASELINE_ROUNDS = 4  # at most so many times K starts, however slow the network was
@@ -97,9 +99,11 @@ def try_object(
     geometry = observe(target, observation, np.random.default_rng([seed, 3]))
     model.embed(request.text)  # cached: the network's time does not count it twice
     begun = time.perf_counter()
-    raw, made = _with_network(model, hand, geometry, request.text, config, samples, seed)
+    draws = list[GraspBatch]()
+    generator = torch.Generator().manual_seed(seed)
+    made = likely_on_object(model, hand, geometry, request.text, samples, generator, config, draws.append)
     seconds = time.perf_counter() - begun
-    refined, top = made.index(slice(0, samples)), made.index([best_row(made)])
+    raw, refined, top = draws[0], made.index(slice(0, samples)), made.index([best_row(made)])
     begun = time.perf_counter()
     baseline = _without_network(hand, geometry, config, samples, seed, begun + seconds)
     baseline_seconds = time.perf_counter() - begun
@@ -126,30 +130,15 @@ def try_object(
     )
 
 
-def _with_network(
-    model: GraspSampler, hand: HandModel, geometry: ObjectGeometry, text: str, config: RefineConfig, count: int,
-    seed: int,
-) -> tuple[GraspBatch, GraspBatch]:  # fmt: skip
-    """Return the first `count` samples as drawn, and all refined: them, and behind them those drawn in doubt."""
-    generator, raw = torch.Generator().manual_seed(seed), list[GraspBatch]()
-    touch = model.touch_map(geometry.points, text)
-
-    def draw() -> GraspBatch:
-        raw.append(model.sample(geometry.points, text, count, generator=generator))
-        return with_open_hand(hand, refine_grasps(hand, raw[-1], geometry, config, touch=touch), geometry)
-
-    made = draw_until_likely(draw)
-    return raw[0], made
-
-
 def _without_network(
     hand: HandModel, geometry: ObjectGeometry, config: RefineConfig, count: int, seed: int, until: float
 ) -> GraspBatch:
     """Return refined antipodal starts: `count`, and as many more as fit until a time, by what the first took."""
+    scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
     made: list[GraspBatch] = []
     begun, starts = time.perf_counter(), count
     for turn in range(BASELINE_ROUNDS):
-        start = antipodal_starts(hand, geometry, starts, seed + 7919 * turn)
+        start = antipodal_starts(scene, starts, seed + 7919 * turn)
         if len(start) == 0:  # nothing to hold between two fingers: the hand as it is, in the middle
             start = pose_of(_at_rest(hand, starts))
         batch = GraspBatch(hand.joint_names, start.joints, start.rotation, start.translation)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.sampler import GraspSampler
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
+from maskdex_core.planning.draws import grasp_draws
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.proposals import concatenate, refine_grasps, with_open_hand
+from maskdex_core.planning.redraw import draw_until_likely
 from maskdex_core.refine.optimizer import RefineConfig
 
 CHUNK = 64  # grasps refined at once: memory stays small and progress shows
@@ -67,6 +71,29 @@ def sample_on_object(
     if grasps.score is not None:
         grasps = grasps.index(grasps.score.argsort(descending=True))
     return moved(grasps, _center(geometry))
+
+
+def likely_on_object(
+    model: GraspSampler, hand: HandModel, geometry: ObjectGeometry, text: str, count: int,
+    generator: torch.Generator, refine: RefineConfig, as_drawn: Callable[[GraspBatch], None] = lambda grasps: None,
+) -> GraspBatch:  # fmt: skip
+    """Draw and refine `count` grasps, and as many more while the best is doubtful, as the planner does.
+
+    Args:
+        as_drawn: told each draw before it is refined. Others: as in `sample_on_object`.
+
+    Returns:
+        Grasps in drawing order, in the object frame.
+    """
+    touch = model.touch_map(geometry.points, text)
+
+    def refined(draw: Callable[[], GraspBatch]) -> GraspBatch:
+        drawn = draw()
+        as_drawn(drawn)
+        return with_open_hand(hand, refine_grasps(hand, drawn, geometry, refine, touch=touch), geometry)
+
+    draws = grasp_draws(model, hand, geometry, text, touch, count, generator)
+    return draw_until_likely([partial(refined, draw) for draw in draws])
 
 
 def edit_on_object(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from maskdex_core.grasp.types import GraspBatch
@@ -10,25 +10,24 @@ from maskdex_core.planning.proposals import concatenate, judged
 
 Drawn = TypeVar("Drawn")
 
-REDRAWS = 2
 LIKELY = 0.5  # chance that a grasp holds where the text wants it, below which others are drawn (decision 100)
 
 
 def draw_until(
-    enough: Callable[[Drawn], bool], draw: Callable[[], Drawn], join: Callable[[Drawn, Drawn], Drawn]
+    enough: Callable[[Drawn], bool], draws: Sequence[Callable[[], Drawn]], join: Callable[[Drawn, Drawn], Drawn]
 ) -> Drawn:
-    """Return one draw, or the join of it and up to `REDRAWS` more, as soon as it is enough."""
-    made = draw()
-    for _ in range(REDRAWS):
+    """Return the first draw, or the join of it and of those behind it, as soon as it is enough."""
+    made = draws[0]()
+    for draw in draws[1:]:
         if enough(made):
             break
         made = join(made, draw())
     return made
 
 
-def draw_until_likely(draw: Callable[[], GraspBatch]) -> GraspBatch:
+def draw_until_likely(draws: Sequence[Callable[[], GraspBatch]]) -> GraspBatch:
     """Return refined grasps: those of one draw, and behind them those of more while the best so far is doubtful."""
-    return draw_until(lambda grasps: prospect(grasps) >= LIKELY, draw, lambda old, new: concatenate([old, new]))
+    return draw_until(lambda grasps: prospect(grasps) >= LIKELY, draws, lambda old, new: concatenate([old, new]))
 
 
 def best_row(grasps: GraspBatch) -> int:

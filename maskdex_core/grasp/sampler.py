@@ -1,4 +1,4 @@
-"""What an evaluation asks of whatever proposes grasps: `GraspModel`, or one of `maskdex_core/baselines`."""
+"""What is asked of whatever proposes grasps: `GraspModel`, or one of `maskdex_core/baselines`."""
 
 from __future__ import annotations
 
