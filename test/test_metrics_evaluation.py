@@ -34,7 +34,7 @@ def _trial(name: str, raw_held: list[bool], depth: float, confidence: np.ndarray
         name=name, request=Request("lift it"), raw=RawScores(raw, raw | True, np.full(K, 3.0), raw[:2], raw[:2] | True),
         confidence=confidence, refined=scores, chance=np.array([0.9, 0.8, 0.7, 0.1]), drawn=K,
         top=TopScores(True, True, False, True), top_scores=first, top_chance=0.9, joints=np.zeros((K, 22)),
-        baseline_fc6=np.zeros(K, bool), baseline_top1=False, baseline_timely_top1=False, seconds=1.0,
+        firmest_fc6=True, baseline_fc6=np.zeros(K, bool), baseline_top1=False, baseline_timely_top1=False, seconds=1.0,
         baseline_seconds=1.0,
     )  # fmt: skip
 

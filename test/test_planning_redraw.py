@@ -9,7 +9,8 @@ import torch
 from grasp_model_support import shadow
 
 from maskdex_core.grasp.types import GraspBatch
-from maskdex_core.planning.redraw import best_row, draw_until_likely, prospect
+from maskdex_core.planning.redraw import best_row, draw_until_likely, firmest_row, prospect
+from maskdex_core.refine.ranking import merit
 
 
 def _drawn(*judged: tuple[float, float, float]) -> GraspBatch:
@@ -55,3 +56,12 @@ def test_a_sampler_without_words_is_judged_by_holding_alone():
 def test_grasps_that_nothing_has_judged_are_refused():
     with pytest.raises(ValueError, match="refine them first"):
         draw_until_likely([lambda: _drawn(SURE).replace(score=None)] * 2)
+
+
+def test_the_firmest_grasp_is_the_one_that_leads_when_the_text_does_not_count():
+    odds, agreement = torch.tensor([[3.0, 1.0], [2.0, 2.5], [5.0, 0.0]]), torch.tensor([0.001, 0.9, 0.3])
+    made = _drawn(SURE, SURE, SURE).replace(score=merit(odds, agreement), agreement=agreement)
+    assert best_row(made) == 1
+    alone = merit(odds, None)
+    assert firmest_row(made) == int(alone.argmax()) == 0
+    assert firmest_row(made.replace(score=alone, agreement=None)) == 0

@@ -1,1 +1,1 @@
-"""Grasps without a network: a preshaped hand laid on pairs of facing points. Synthesis and the baseline start here."""
+"""A preshaped hand laid on pairs of facing points: where further draws, synthesis and the baseline start."""

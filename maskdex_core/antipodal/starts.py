@@ -15,6 +15,7 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 
 ROLLS = 8
+FACING = 0.85  # cosine between a normal and the way to the other point
 
 
 class Sampled(Protocol):
@@ -34,12 +35,13 @@ def antipodal_pairs(target: Sampled, widest: float, part: int | None, rng: np.ra
     if len(mine) < 8:
         return np.zeros((0, 2, 3))
     first = rng.choice(mine, size=min(600, 4 * len(mine)))
-    gap = points[None] - points[first, None]
-    width = np.linalg.norm(gap, axis=-1)
-    direction = gap / np.maximum(width, 1e-9)[..., None]
-    leaving = -(direction * normals[first, None]).sum(-1)
-    arriving = (direction * normals[None]).sum(-1)
-    good = (width > 0.004) & (width < widest) & (leaving > 0.85) & (arriving > 0.85)
+    # Products instead of differences (first, point, 3): a tenth of the time.
+    along = points[first] @ points.T
+    own = (points * points).sum(-1)
+    width = np.sqrt(np.maximum(own[first, None] + own[None] - 2 * along, 0.0))
+    leaving = (points[first] * normals[first]).sum(-1)[:, None] - normals[first] @ points.T  # times the width
+    arriving = (points * normals).sum(-1)[None] - points[first] @ normals.T
+    good = (width > 0.004) & (width < widest) & (leaving > FACING * width) & (arriving > FACING * width)
     if part is not None:
         good &= (parts == part)[None]
     rows, columns = np.nonzero(good)
@@ -62,31 +64,17 @@ def start_poses(
     # The palm's normal (−y) completes the hand's frame on the axis.
     hand_frame = _frame(hand_axis, torch.tensor([0.0, -1.0, 0.0]).expand(count, 3))
     phase = 2 * torch.pi * torch.rand(count, 1, generator=generator)
-    best: HandPose | None = None
-    best_cost = torch.full((count,), torch.inf)
     helper = torch.where(object_axis[:, 2:].abs() < 0.9, torch.tensor([0.0, 0, 1]), torch.tensor([1.0, 0, 0]))
     base = _frame(object_axis, helper)
-    for roll in range(ROLLS):
-        angle = phase + 2 * torch.pi * roll / ROLLS
-        direction = torch.cos(angle) * base[..., 1] + torch.sin(angle) * base[..., 2]
-        rotation = _frame(object_axis, direction) @ hand_frame.transpose(1, 2)
-        middle = (thumb + fingers) / 2
-        translation = pair.mean(1) - (rotation @ middle[..., None]).squeeze(-1)
-        pose = HandPose(joints, rotation, translation)
-        cost = _crowding(scene, pose)
-        if best is None:
-            best, best_cost = pose, cost
-            continue
-        better = cost < best_cost
-        best = HandPose(
-            joints,
-            torch.where(better[:, None, None], rotation, best.rotation),
-            torch.where(better[:, None], translation, best.translation),
-        )
-        best_cost = torch.minimum(best_cost, cost)
-    if best is None:
-        raise ValueError("no rolls were tried")
-    return best
+    angle = phase + 2 * torch.pi * torch.arange(ROLLS)[:, None, None] / ROLLS  # (R, count, 1)
+    direction = torch.cos(angle) * base[..., 1] + torch.sin(angle) * base[..., 2]
+    rotation = _frame(object_axis.expand_as(direction), direction) @ hand_frame.transpose(1, 2)
+    middle = (thumb + fingers) / 2
+    translation = pair.mean(1) - (rotation @ middle[..., None]).squeeze(-1)
+    every = HandPose(joints.repeat(ROLLS, 1), rotation.flatten(0, 1), translation.flatten(0, 1))
+    best = _crowding(scene, every).view(ROLLS, count).argmin(0)
+    rows = torch.arange(count)
+    return HandPose(joints, rotation[best, rows], translation[best, rows])
 
 
 def _crowding(scene: HandOnObject, pose: HandPose) -> Tensor:

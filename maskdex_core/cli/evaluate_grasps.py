@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
     "`samples`, and of as many more up to twice while its chance to hold where the text wants it is below one half "
-    "(drawn: how many on average), by the full protocols; raw: as drawn, closed by the solved squeeze, hard "
+    "(drawn: how many on average), by the full protocols; top1_by_holding: "
+    "of the same ranked as the baseline is, without the text, by the quick FC6; raw: as drawn, closed by the solved squeeze, hard "
     "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
     "each object and text has a camera and draws of its own; "
     "baseline: antipodal starts, same refinement and ranking, as many as samples, more while time is left; timely: a "
@@ -77,6 +78,7 @@ def _row(trial: ObjectTrial) -> dict[str, Any]:
         "object": trial.name, "text": trial.request.text, "task": trial.request.task,
         "raw": int(trial.raw.fc6.sum()), "refined": int(trial.refined.fc6.sum()), "of": len(trial.raw.fc6),
         **dataclasses.asdict(trial.top), "chance": round(trial.top_chance, 3), "drawn": trial.drawn,
+        "firmest": trial.firmest_fc6,
         "baseline": int(trial.baseline_fc6.sum()), "baseline_of": len(trial.baseline_fc6),
         "baseline_top1": trial.baseline_top1, "baseline_timely_top1": trial.baseline_timely_top1,
     }  # fmt: skip

@@ -61,6 +61,7 @@ def summary(trials: Sequence[ObjectTrial]) -> dict[str, Rate | float]:
         "refined": over(lambda t: t.refined.fc6),
         "refined_fc1": over(lambda t: t.refined.fc1),
         "top1": over(lambda t: t.top.fc6),
+        "top1_by_holding": over(lambda t: t.firmest_fc6),
         "best_of_k": over(lambda t: bool(t.refined.fc6.any())),
         "baseline": over(lambda t: t.baseline_fc6),
         "baseline_top1": over(lambda t: t.baseline_top1),

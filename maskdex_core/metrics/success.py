@@ -29,7 +29,7 @@ from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import likely_on_object
 from maskdex_core.planning.proposals import concatenate, judged, pose_of, refine_grasps, with_open_hand
-from maskdex_core.planning.redraw import best_row
+from maskdex_core.planning.redraw import best_row, firmest_row
 from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.optimizer import RefineConfig
 
@@ -45,6 +45,7 @@ class ObjectTrial:
         refined: measures of the refined samples. chance: (K,) that the judge gives them to hold.
         drawn: samples until the best was likely. top: the best of them, which would be executed, by all protocols.
         top_scores: its measures, (1,) each. top_chance: that the judge gives it to hold.
+        firmest_fc6: whether the grasp ranked best by holding alone, as the baseline is, passes the quick FC6.
         joints: (K, J) rad of the refined samples.
         baseline_fc6: (N,) of the network-free starts; baseline_top1: of the one ranked best; baseline_timely_top1: how
             often the best of as many as the network's time allows.
@@ -61,6 +62,7 @@ class ObjectTrial:
     top: TopScores
     top_scores: GraspScores
     top_chance: float
+    firmest_fc6: bool
     joints: np.ndarray
     baseline_fc6: np.ndarray
     baseline_top1: bool
@@ -121,6 +123,7 @@ def try_object(
         top=test.top(top, 0, geometry.center, float(top_scores.pen_mesh_mm[0])),
         top_scores=top_scores,
         top_chance=float(judged(top.chance)[0]),
+        firmest_fc6=bool(test.holds(made.index([firmest_row(made)]), geometry.center)[0]),
         joints=refined.joints.numpy(),
         baseline_fc6=held,
         baseline_top1=bool(held[int(rating.argmax())]),

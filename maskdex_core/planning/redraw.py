@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.planning.proposals import concatenate, judged
+from maskdex_core.refine.ranking import merit_of_holding
 
 Drawn = TypeVar("Drawn")
 
@@ -33,6 +34,11 @@ def draw_until_likely(draws: Sequence[Callable[[], GraspBatch]]) -> GraspBatch:
 def best_row(grasps: GraspBatch) -> int:
     """Return which of refined grasps is ranked first."""
     return int(judged(grasps.score).argmax())
+
+
+def firmest_row(grasps: GraspBatch) -> int:
+    """Return which of refined grasps would be ranked first if the text did not count."""
+    return int(merit_of_holding(judged(grasps.score), grasps.agreement).argmax())
 
 
 def prospect(grasps: GraspBatch) -> float:

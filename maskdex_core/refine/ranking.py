@@ -107,6 +107,11 @@ def merit(odds: Tensor, agreement: Tensor | None) -> Tensor:
     return holds if agreement is None else holds + AGREEMENT_WEIGHT * agreement.clamp_min(LEAST_AGREEMENT).log()
 
 
+def merit_of_holding(score: Tensor, agreement: Tensor | None) -> Tensor:
+    """Return what `merit` (B,) would be if nothing told where the text wants the hand."""
+    return score if agreement is None else score - AGREEMENT_WEIGHT * agreement.clamp_min(LEAST_AGREEMENT).log()
+
+
 def grasp_cost(energy: Tensor, residual: Tensor) -> Tensor:
     """Return a plain ranking cost (B,), lower is better, that needs no judge: synthesis sorts by it.
 
