@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 PROTOCOL = (
     "FC6 in MuJoCo (maskdex_core/physics/hold_test.py); 95 % bootstrap intervals over objects; top1 is the best of "
     "`samples`, and of as many more up to twice while its chance to hold where the text wants it is below one half "
-    "(drawn: how many on average), by the full protocols; top1_by_holding: "
-    "of the same ranked as the baseline is, without the text, by the quick FC6; raw: as drawn, closed by the solved squeeze, hard "
-    "and paper-like over the first 4 draws an object; confidence: the network's own, before any refinement; "
+    "(drawn: how many on average), by the full protocols; top1_by_holding: of the same, ranked as the baseline is, "
+    "without the text, by the quick FC6; raw: as drawn, closed by the solved squeeze, hard and paper-like over the "
+    "first 4 draws an object; confidence: the network's own, before any refinement; "
     "each object and text has a camera and draws of its own; "
     "baseline: antipodal starts, same refinement and ranking, as many as samples, more while time is left; timely: a "
     "random share of them, in the same time, averaged over all such shares"
