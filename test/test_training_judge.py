@@ -43,7 +43,10 @@ def test_where_there_is_nothing_to_learn_it_says_so():
 
 
 class Stored:
-    """Proposes a grasp that is known to hold the mug, and the same hand 40 cm above it."""
+    """Proposes a grasp that is known to hold the mug, and the same hand 40 cm above it, whatever the text."""
+
+    def touch_map(self, points: torch.Tensor, text: str) -> None:
+        return None
 
     def sample(self, points: torch.Tensor, text: str, n: int, generator: torch.Generator) -> GraspBatch:
         mug = held_grasps()["mug"]
@@ -58,9 +61,10 @@ class Stored:
 def test_outcomes_are_those_of_the_simulation_on_objects_to_train_on(tmp_path, monkeypatch):
     pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
     monkeypatch.setattr(judge_stage, "SHOWN", ("full",))
-    (mug,) = judge_stage.tested_grasps(Stored(), GraspDataset.load(write_held(tmp_path / "data")), objects=4, samples=2)
-    assert "mug" in mug.name and mug.features.shape == (2, len(FEATURES))
-    assert mug.held[:, 0].tolist() == [True, False] and not mug.held[1, 1]
+    draws = judge_stage.tested_grasps(Stored(), GraspDataset.load(write_held(tmp_path / "data")), objects=4, samples=2)
+    for mug in draws:
+        assert "mug" in mug.name and mug.features.shape == (2, len(FEATURES))
+        assert mug.held[:, 0].tolist() == [True, False] and not mug.held[1, 1]
 
 
 def test_too_few_objects_are_refused():
@@ -76,11 +80,12 @@ def test_a_missing_or_wrong_file_is_named(tmp_path):
         hold_judge(tmp_path / "bad.safetensors")
 
 
-def test_the_shipped_judge_prefers_a_balanced_grasp():
+def test_the_shipped_judge_prefers_a_grasp_that_is_balanced_and_stays():
     judge = hold_judge()
     assert isinstance(judge, HoldJudge)
     plain = judge.mean.repeat(2, 1)
-    plain[:, 0] += torch.tensor([-1.0, 1.0]) * judge.scale[0]  # the wrench that is left over
+    for name in ("wrench left over (log)", "shifted by a push (log)", "shifted by a push, half the friction (log)"):
+        plain[:, FEATURES.index(name)] += torch.tensor([-1.0, 1.0]) * judge.scale[FEATURES.index(name)]
     better, worse = judge(plain)
     assert (better > worse).all()
     assert (better[0] > better[1]) and (worse[0] > worse[1])  # half the friction holds less

@@ -99,10 +99,10 @@ class Judge(TorchCommand):
     """Folder of the experiment."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
     """Grasp model; the shipped one by default."""
-    objects: Annotated[int, arg(metavar="N")] = 150
+    objects: Annotated[int, arg(metavar="N")] = 235
     """Objects, each shown whole and from two sides."""
-    samples: Annotated[int, arg(metavar="K")] = 12
-    """Grasps a showing."""
+    samples: Annotated[int, arg(metavar="K")] = 8
+    """Grasps a draw: the network's, and its fingers on palms laid where the text wants them."""
 
     def run(self) -> int:
         """Grasp, test, fit."""

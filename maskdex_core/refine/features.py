@@ -13,6 +13,7 @@ from torch import Tensor
 from maskdex_core.refine.contacts import Contacts, HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.squeeze import TORQUE_SCALE, Closing
+from maskdex_core.refine.squeeze_motion import squeeze_motion
 
 TOUCH = 0.004  # m; contacts nearer than this may carry force
 UNSEEN = 0.03  # m; farther from every observed point than this is all the same
@@ -30,7 +31,19 @@ FEATURES = (
     "mean gap",
     "depth",
     "contacts away from what was seen",
+    "turned by the squeeze (log)",
+    "shifted by the squeeze (log)",
+    "force after the squeeze (log)",
+    "turned by a push (log)",
+    "shifted by a push (log)",
+    "turned by the squeeze, half the friction (log)",
+    "shifted by the squeeze, half the friction (log)",
+    "force after the squeeze, half the friction (log)",
+    "turned by a push, half the friction (log)",
+    "shifted by a push, half the friction (log)",
 )
+FRICTION = 0.6, 0.3  # of the tests that the judge foretells
+LEAST = 0.01  # rad, m, N; less motion or force than this is all the same
 
 
 def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor) -> Tensor:
@@ -67,7 +80,16 @@ def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, seen: T
             view.skin.amin(-1).clamp(-TOUCH, 0) / TOUCH,
             (share * _unseen(contacts, seen)).sum(-1),
         ]
-        return torch.stack([column.float() for column in columns], -1)
+        squeezed = _squeezed(scene, pose, closing.squeeze)
+        return torch.cat([torch.stack([column.float() for column in columns], -1), squeezed], -1)
+
+
+def _squeezed(scene: HandOnObject, pose: HandPose, squeeze: Tensor) -> Tensor:
+    """Return what the squeeze does to the object (B, 10), log: the five of `SqueezeMotion` for each friction."""
+    friction = torch.tensor(FRICTION).repeat_interleave(len(pose))
+    motion = squeeze_motion(scene, HandPose.joined([pose] * len(FRICTION)), squeeze.repeat(len(FRICTION), 1), friction)
+    columns = torch.stack([motion.turn, motion.shift, motion.force, motion.pushed_turn, motion.pushed_shift], -1)
+    return (columns + LEAST).log().unflatten(0, (len(FRICTION), -1)).transpose(0, 1).flatten(1)
 
 
 def firmness(contacts: Contacts, share: Tensor) -> Tensor:

@@ -22,12 +22,15 @@ from torch import Tensor
 from maskdex_core.data.dataset import GraspDataset
 from maskdex_core.errors import CloudError, DatasetError
 from maskdex_core.grasp.model import GraspModel
+from maskdex_core.grasp.sampler import GraspSampler
+from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.observation import observe
 from maskdex_core.objects.procedural import make_object
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
+from maskdex_core.planning.draws import grasp_draws
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.proposals import pose_of
 from maskdex_core.refine.contacts import HandOnObject
@@ -41,6 +44,7 @@ from maskdex_core.refine.squeeze import Closing, solve_closing
 logger = logging.getLogger(__name__)
 
 SHOWN = ("full", "view", "view")  # observations of each object
+UNLIKE = 2  # draws of each that differ: the network's, and its fingers on palms laid where the text wants them
 STEPS, RATE, DECAY = 1500, 3e-3, 1e-2  # of the fit
 Physics = tuple[HoldTest, HoldTest]  # with the friction of FC6, and with half of it
 HELD_OUT = 0.25  # share of the objects that judges the judge and ends its training
@@ -56,44 +60,47 @@ class Outcomes:
 
 
 def tested_grasps(
-    model: GraspModel, data: GraspDataset, objects: int, samples: int, seed: int = 0
+    model: GraspSampler, data: GraspDataset, objects: int, samples: int, seed: int = 0
 ) -> Iterator[Outcomes]:
-    """Yield outcomes on procedural objects of the training split, `samples` grasps a showing.
+    """Yield outcomes on procedural objects of the training split, `samples` grasps a draw.
 
     Raises:
         DatasetError: when the split has no procedural object.
     """
-    part, rng = data.split("train"), np.random.default_rng([seed, 11])
+    part = data.split("train")
     names = [name for name in part.object_names if "seed" in part.objects[name].facts]
     if not names:
         raise DatasetError("the training split has no procedural object: others cannot be built again for a test")
     hand = HandModel.load("shadow")
-    for name in [names[i] for i in rng.permutation(len(names))[:objects]]:
+    order = np.random.default_rng([seed, 11]).permutation(len(names))[:objects]
+    for number, name in enumerate(names[index] for index in order):
+        rng = np.random.default_rng([seed, 11, number])  # of its own: objects are tested in any order, on any machine
         facts = part.objects[name].facts
         target = make_object(facts["family"], int(facts["seed"]))
         rows = [row for row, owner in enumerate(part.table["object"]) if owner == name]
         physics = HoldTest(hand, target), HoldTest(hand, target, FC6_HARD)
         for kind in SHOWN:
-            text = str(rng.choice(part.texts[int(rng.choice(rows))]))
+            text, own = str(rng.choice(part.texts[int(rng.choice(rows))])), int(rng.integers(1 << 30))
             try:
                 geometry = observe(target, kind, rng)
             except CloudError as error:
                 logger.info("%s", error)
                 continue
-            yield _tested(model, hand, target, physics, geometry, text, samples, int(rng.integers(1 << 30)))
+            touch = model.touch_map(geometry.points, text)
+            draws = grasp_draws(model, hand, geometry, text, touch, samples, torch.Generator().manual_seed(own))
+            for draw in draws[:UNLIKE]:
+                yield _tested(hand, target, physics, geometry, draw())
 
 
 def _tested(
-    model: GraspModel, hand: HandModel, target: TargetObject, physics: Physics, geometry: ObjectGeometry, text: str,
-    samples: int, seed: int,
-) -> Outcomes:  # fmt: skip
-    drawn = model.sample(geometry.points, text, samples, generator=torch.Generator().manual_seed(seed))
+    hand: HandModel, target: TargetObject, physics: Physics, geometry: ObjectGeometry, drawn: GraspBatch
+) -> Outcomes:
     scene = HandOnObject(hand, geometry.sdf, geometry.table_height)
     made = refine(scene, pose_of(drawn), RefineConfig())
     closing = solve_closing(scene, made.pose)
     features = hold_features(scene, made.pose, closing, geometry.points)
     closing = replace(closing, pregrasp=wide_open(scene, made.pose, closing.pregrasp))
-    held = [_holds(physics, made.pose, closing, row, geometry.center) for row in range(samples)]
+    held = [_holds(physics, made.pose, closing, row, geometry.center) for row in range(len(drawn))]
     return Outcomes(target.name, features, torch.tensor(held))
 
 
@@ -146,7 +153,7 @@ def fit_judge(outcomes: list[Outcomes], seed: int = 0) -> tuple[HoldJudge, dict[
 
 
 def train_judge(
-    model: GraspModel, data: GraspDataset, out: Path, objects: int = 150, samples: int = 12, seed: int = 0
+    model: GraspModel, data: GraspDataset, out: Path, objects: int = 235, samples: int = 8, seed: int = 0
 ) -> dict[str, float]:
     """Test grasps, fit a judge, write OUT (safetensors, with its figures in the header) and return the figures."""
     outcomes = []
