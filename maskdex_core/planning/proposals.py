@@ -16,6 +16,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.refine.approach import approach_direction
 from maskdex_core.refine.contacts import HandOnObject
+from maskdex_core.refine.features import squeeze_features
 from maskdex_core.refine.hands_off import refine_hands_off
 from maskdex_core.refine.optimizer import RefineConfig, RefineResult, refine
 from maskdex_core.refine.pose import HandPose
@@ -100,10 +101,11 @@ def _judged(
 ) -> tuple[GraspBatch, Tensor]:
     """Return grasps as refined, with their closing and what is to be said of them, and their scores (K,)."""
     closing = solve_closing(scene, made.pose)
-    odds = hold_odds(scene, made.pose, closing, geometry.points)
-    if geometry.second is not None:
+    squeezed = squeeze_features(scene, made.pose, closing.squeeze)
+    odds = hold_odds(scene, made.pose, closing, geometry.points, squeezed)
+    if geometry.second is not None:  # what the squeeze does takes as long as all else: it is asked once
         other = HandOnObject(scene.hand, geometry.second, geometry.table_height)
-        again = hold_odds(other, made.pose, solve_closing(other, made.pose), geometry.points)
+        again = hold_odds(other, made.pose, solve_closing(other, made.pose), geometry.points, squeezed)
         odds = (odds + again) / 2
     agreement = None if touch is None else touch_agreement(scene, made.pose, geometry.points, touch)
     score = merit(odds, agreement)

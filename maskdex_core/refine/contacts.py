@@ -73,7 +73,11 @@ class HandOnObject:
 
     def centers(self, pose: HandPose) -> Tensor:
         """Return the centres (B, S, 3) m of the hand's spheres, object frame."""
-        return self._spheres(pose)[1]
+        return self.place(pose)[1]
+
+    def place(self, pose: HandPose) -> tuple[Tensor, Tensor]:
+        """Return object_from_link (B, L, 4, 4) and the centres (B, S, 3) m of the hand's spheres, object frame."""
+        return self._spheres(pose)[:2]
 
     def contacts(self, pose: HandPose) -> Contacts:
         """Return the contact of each contact link."""

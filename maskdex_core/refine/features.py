@@ -46,12 +46,15 @@ FRICTION = 0.6, 0.3  # of the tests that the judge foretells
 LEAST = 0.01  # rad, m, N; less motion or force than this is all the same
 
 
-def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor) -> Tensor:
+def hold_features(
+    scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor, squeezed: Tensor | None = None
+) -> Tensor:
     """Return the features (B, F) of grasps, in the order of `FEATURES`.
 
     Args:
         scene, pose: the refined grasps. closing: solved for them.
         seen: (P, 3) m, observed points of the object in the object frame.
+        squeezed: (B, 10), `squeeze_features` of the same grasps on another closing of the object; None: found here.
     """
     with torch.no_grad():
         view = scene.look(pose)
@@ -80,12 +83,13 @@ def hold_features(scene: HandOnObject, pose: HandPose, closing: Closing, seen: T
             view.skin.amin(-1).clamp(-TOUCH, 0) / TOUCH,
             (share * _unseen(contacts, seen)).sum(-1),
         ]
-        squeezed = _squeezed(scene, pose, closing.squeeze)
+        if squeezed is None:
+            squeezed = squeeze_features(scene, pose, closing.squeeze)
         return torch.cat([torch.stack([column.float() for column in columns], -1), squeezed], -1)
 
 
-def _squeezed(scene: HandOnObject, pose: HandPose, squeeze: Tensor) -> Tensor:
-    """Return what the squeeze does to the object (B, 10), log: the five of `SqueezeMotion` for each friction."""
+def squeeze_features(scene: HandOnObject, pose: HandPose, squeeze: Tensor) -> Tensor:
+    """Return what squeezes (B, J) rad do to the object (B, 10), log: the five of `SqueezeMotion` for each friction."""
     friction = torch.tensor(FRICTION).repeat_interleave(len(pose))
     motion = squeeze_motion(scene, HandPose.joined([pose] * len(FRICTION)), squeeze.repeat(len(FRICTION), 1), friction)
     columns = torch.stack([motion.turn, motion.shift, motion.force, motion.pushed_turn, motion.pushed_shift], -1)

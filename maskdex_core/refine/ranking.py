@@ -65,14 +65,16 @@ def hold_judge(path: Path = DEFAULT_FILE) -> HoldJudge:
     return judge.eval()
 
 
-def hold_odds(scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor) -> Tensor:
+def hold_odds(
+    scene: HandOnObject, pose: HandPose, closing: Closing, seen: Tensor, squeezed: Tensor | None = None
+) -> Tensor:
     """Return the log-odds (B, 2) that refined grasps hold, and that half the friction does; `sigmoid` is calibrated.
 
     Args:
-        scene, pose, closing, seen: as `hold_features`.
+        scene, pose, closing, seen, squeezed: as `hold_features`.
     """
     with torch.no_grad():
-        return hold_judge()(hold_features(scene, pose, closing, seen))
+        return hold_judge()(hold_features(scene, pose, closing, seen, squeezed))
 
 
 def touch_agreement(scene: HandOnObject, pose: HandPose, seen: Tensor, touch: Tensor) -> Tensor:

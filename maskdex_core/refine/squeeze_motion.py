@@ -5,8 +5,8 @@ as Coulomb's friction goes, along the surface; the object moves against a drag. 
 without masses or speeds (quasi-dynamic, after Pang, Suh, Yang and Tedrake 2023, IEEE T-RO 39(6)). The object is what
 stays: the hand moves about it.
 
-Index legend: B batch, S spheres, M of them that press most, J driven joints, D = J + 6 unknowns (`HandMotion`),
-P pushes.
+Index legend: B batch, N spheres near the object, M of them that press most, J driven joints, D = J + 6 unknowns
+(`HandMotion`), P pushes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from maskdex_core.refine.contacts import HandOnObject
 from maskdex_core.refine.pose import HandPose
 from maskdex_core.refine.rows import HandMotion, rotation_exp
 
-CLOSING, HOLDING, PUSHING = 4, 2, 4  # steps: on the way to the squeeze, at it, and of each push
-PRESSING = 16  # spheres that may press; the deepest
+CLOSING, HOLDING, PUSHING = 4, 2, 3  # steps: on the way to the squeeze, at it, and of each push
+NEARBY, PRESSING = 64, 16  # spheres: the nearest at first may touch, the deepest of them press
 NEAR = 2e-4  # m; spheres nearer than this may press after the step
 CONTACT = 3000.0  # N/m
 LIMIT = 200.0  # N·m/rad beyond a joint's limit
@@ -57,7 +57,7 @@ class _Touch:
     Attributes:
         rows: (B, 3M, D) of motion along the M normals, then along two directions of each surface.
         depth: (B, M) m. stretch: (B, 2M) m, of the springs along the surface. grip: (B, M) share of them that sticks.
-        centers, drawn: (B, S, 3) m, the spheres and how far their springs are stretched.
+        centers, drawn: (B, N, 3) m, the spheres and how far their springs are stretched.
     """
 
     rows: Tensor
@@ -109,36 +109,44 @@ def squeeze_motion(scene: HandOnObject, pose: HandPose, squeeze: Tensor, frictio
 
 def _squeezed(scene: HandOnObject, pose: HandPose, squeeze: Tensor, friction: Tensor) -> tuple[HandPose, _Touch]:
     """Return where hands are about the object once they have squeezed, and where they press."""
-    now, touch = pose, _touch(scene, pose, friction, None)
+    depth = scene.hand.sphere_radius - scene.sdf.distance(scene.centers(pose))
+    nearby = depth.topk(min(NEARBY, depth.shape[1]), 1).indices
+    now, touch = pose, _touch(scene, pose, nearby, friction, None)
     for step in range(1, CLOSING + HOLDING + 1):
         target = pose.joints + (squeeze - pose.joints) * min(1.0, step / CLOSING)
         springs = _springs(scene.hand, now, target)
         moves = _solve(touch.rows, touch.depth, touch.stretch, touch.grip, springs.stiffness, springs.load)
         now = _moved(now, _limited(moves, now.translation))
-        touch = _touch(scene, now, friction, touch)
+        touch = _touch(scene, now, nearby, friction, touch)
     return now, touch
 
 
-def _touch(scene: HandOnObject, pose: HandPose, friction: Tensor, before: _Touch | None) -> _Touch:
-    """Return where the hand presses now, the springs along the surface drawn on since `before`."""
-    hand, view = scene.hand, scene.look(pose)
-    depth, drawn, grip = -view.skin, torch.zeros_like(view.centers), torch.ones_like(view.skin)
+def _touch(scene: HandOnObject, pose: HandPose, nearby: Tensor, friction: Tensor, before: _Touch | None) -> _Touch:
+    """Return where the spheres `nearby` (B, N) press, the springs along the surface drawn on since `before`."""
+    hand = scene.hand
+    links, centers = scene.place(pose)
+    centers = _pick(centers, nearby)
+    distance, normals = scene.sdf.query(centers)
+    depth, drawn, grip = hand.sphere_radius[nearby] - distance, torch.zeros_like(centers), torch.ones_like(distance)
     if before is not None:
-        drawn = before.drawn + view.centers - before.centers
-        drawn = drawn - (drawn * view.normal).sum(-1, keepdim=True) * view.normal
+        drawn = before.drawn + centers - before.centers
+        drawn = drawn - (drawn * normals).sum(-1, keepdim=True) * normals
         grip = _grip(friction * depth, drawn.square().sum(-1))
         drawn = drawn * grip[..., None]
-    depth, chosen = depth.topk(PRESSING, 1)
-    at = chosen[..., None].expand(-1, -1, 3)
-    normal, pulled = view.normal.gather(1, at), drawn.gather(1, at)
-    point = view.centers.gather(1, at) - normal * hand.sphere_radius[chosen][..., None]
+    depth, chosen = depth.topk(min(PRESSING, depth.shape[1]), 1)
+    sphere, normal, pulled = nearby.gather(1, chosen), _pick(normals, chosen), _pick(drawn, chosen)
+    point = _pick(centers, chosen) - normal * hand.sphere_radius[sphere][..., None]
     first, second = _along_surface(normal)
-    link = hand.sphere_link[chosen]
-    rows = HandMotion(hand, pose, view.links).along(
-        link.repeat(1, 3), point.repeat(1, 3, 1), torch.cat((normal, first, second), 1)
+    rows = HandMotion(hand, pose, links).along(
+        hand.sphere_link[sphere].repeat(1, 3), point.repeat(1, 3, 1), torch.cat((normal, first, second), 1)
     )
     stretch = torch.cat(((pulled * first).sum(-1), (pulled * second).sum(-1)), 1)
-    return _Touch(rows, depth, stretch, grip.gather(1, chosen), view.centers, drawn)
+    return _Touch(rows, depth, stretch, grip.gather(1, chosen), centers, drawn)
+
+
+def _pick(vectors: Tensor, index: Tensor) -> Tensor:
+    """Return the vectors (B, M, 3) at the indices (B, M) of (B, N, 3)."""
+    return vectors.gather(1, index[..., None].expand(-1, -1, 3))
 
 
 def _grip(limit: Tensor, squared: Tensor) -> Tensor:
@@ -177,12 +185,12 @@ def _solve(rows: Tensor, depth: Tensor, stretch: Tensor, grip: Tensor, stiffness
     across = rows.transpose(-1, -2)
     system = stiffness + CONTACT * (across * weight[..., None, :]) @ rows
     pull = load - CONTACT * (held[..., None, :] @ rows)[..., 0, :]
-    return torch.linalg.solve(system, pull[..., None])[..., 0]
+    return torch.cholesky_solve(pull[..., None], torch.linalg.cholesky_ex(system).L)[..., 0]
 
 
 def _pushed(touch: _Touch, springs: _Springs, palm: Tensor, friction: Tensor) -> Tensor:
     """Return how far six pushes (B, P, D) bring the hand about the object, contacts staying where they are on it."""
-    count = springs.joints.shape[1]
+    count, pressing = springs.joints.shape[1], touch.depth.shape[1]
     pushes = PUSH * torch.cat((torch.eye(3), -torch.eye(3)))
     load = springs.load[:, None] + F.pad(-pushes @ springs.about, (count, 0))  # the hand feels the opposite
     rows, palm = touch.rows[:, None], palm[:, None].expand(-1, len(pushes), 3)
@@ -191,9 +199,9 @@ def _pushed(touch: _Touch, springs: _Springs, palm: Tensor, friction: Tensor) ->
     for _ in range(PUSHING):
         drawn_joints = F.pad(springs.joints[:, None] * total[..., :count], (0, 6))
         step = _limited(_solve(rows, depth, stretch, grip, springs.stiffness[:, None], load - drawn_joints), palm)
-        apart, along = (step[..., None, :] @ rows.transpose(2, 3))[..., 0, :].split([PRESSING, 2 * PRESSING], -1)
+        apart, along = (step[..., None, :] @ rows.transpose(2, 3))[..., 0, :].split([pressing, 2 * pressing], -1)
         total, depth, stretch = total + step, depth - apart, stretch + along
-        grip = _grip(friction[:, None] * depth, stretch.unflatten(-1, (2, PRESSING)).square().sum(-2))
+        grip = _grip(friction[:, None] * depth, stretch.unflatten(-1, (2, pressing)).square().sum(-2))
         stretch = stretch * grip.repeat(1, 1, 2)
     return total
 
