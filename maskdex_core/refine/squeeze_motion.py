@@ -84,7 +84,7 @@ class _Springs:
 
 
 def squeeze_motion(scene: HandOnObject, pose: HandPose, squeeze: Tensor, friction: Tensor) -> SqueezeMotion:
-    """Close hands on an object that is free to move, then push it.
+    """Close hands on an object that is free to move, then push it; there is neither weight nor table, as in FC6.
 
     Args:
         scene, pose: the grasps. squeeze: (B, J) rad, joint targets. friction: (B,) of sliding.
