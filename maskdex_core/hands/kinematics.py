@@ -34,14 +34,15 @@ class KinematicTree:
         except (RuntimeError, KeyError, RecursionError) as error:
             raise ValueError(f"the URDF cannot be made a kinematic tree ({error})") from error
         self.link_names = tuple(urdf.links)
+        self._frames = self._chain.get_frame_indices(*self.link_names)
         self.joint_names: tuple[str, ...] = tuple(self._chain.get_joint_parameter_names())
 
     def link_transforms(self, angles: Tensor) -> Tensor:
         """Return root_from_link (B, L, 4, 4) in m for the angles (B, A) in rad of `joint_names`."""
         if self._chain.device != angles.device or self._chain.dtype != angles.dtype:
             self._chain = self._chain.to(dtype=angles.dtype, device=angles.device)
-        poses = self._chain.forward_kinematics(angles)
-        return torch.stack([poses[name].get_matrix().expand(len(angles), 4, 4) for name in self.link_names], 1)
+            self._frames = self._frames.to(angles.device)
+        return self._chain.forward_kinematics_tensor(angles)[self._frames].transpose(0, 1).contiguous()
 
 
 def _check_tree(urdf: Urdf, root: str) -> None:
