@@ -79,7 +79,7 @@ def test_objects_that_cannot_be_read_are_left_out_and_told(caplog):
 
     subjects = [Subject("bad", "can", broken), Subject("good", "can", lambda: "loaded")]
     told = {}
-    kept = list(loaded(subjects, None, np.random.default_rng(0), lambda name, error: told.update({name: str(error)})))
+    kept = list(loaded(subjects, lambda name, error: told.update({name: str(error)})))
     assert kept == [(subjects[1], "loaded")] and told == {"bad": "not watertight"}
-    assert len(list(loaded(subjects, None, np.random.default_rng(0), left_out))) == 1
+    assert len(list(loaded(subjects, left_out))) == 1
     assert "bad is left out: not watertight" in caplog.text

@@ -14,7 +14,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.diversity import joint_entropy
 from maskdex_core.metrics.rates import Rate, rate
-from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
+from maskdex_core.metrics.subjects import LeaveOut, Subject, drawn, left_out, loaded, trial_seed
 from maskdex_core.metrics.success import ObjectTrial, try_object
 
 
@@ -27,7 +27,7 @@ def evaluate(
     Objects that cannot be read, or that no camera sees well enough, are left out.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    for subject, target in loaded(subjects, limit, rng, leave_out):
+    for subject, target in loaded(drawn(subjects, limit, rng), leave_out):
         for request in subject.requests(rng)[:texts]:
             own = trial_seed(seed, subject.name, request.text)
             try:

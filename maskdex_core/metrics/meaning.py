@@ -15,7 +15,7 @@ from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.contact_labels import ContactLabels
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.requests import Request
-from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
+from maskdex_core.metrics.subjects import LeaveOut, Subject, drawn, left_out, loaded, trial_seed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.planning.geometry import ObjectGeometry
 from maskdex_core.planning.object_grasps import EditReport, edit_on_object, likely_on_object, moved, sample_on_object
@@ -68,7 +68,7 @@ def meaning_trials(
     Objects that cannot be read, or that no camera sees well enough, are left out.
     """
     hand, rng, tried = HandModel.load("shadow"), np.random.default_rng(seed), 0
-    for subject, target in loaded(subjects, len(subjects), rng, leave_out):
+    for subject, target in loaded(drawn(subjects, len(subjects), rng), leave_out):
         pair = opposite_requests(subject.requests(rng))
         if pair is None:
             continue

@@ -105,11 +105,9 @@ def left_out(name: str, error: MaskdexError) -> None:
     logger.warning("%s is left out: %s", name, error)
 
 
-def loaded(
-    subjects: Sequence[Subject], limit: int | None, rng: np.random.Generator, leave_out: LeaveOut
-) -> Iterator[tuple[Subject, TargetObject]]:
-    """Yield what `drawn` returns with the objects; those that cannot be read are left out."""
-    for subject in drawn(subjects, limit, rng):
+def loaded(subjects: Sequence[Subject], leave_out: LeaveOut) -> Iterator[tuple[Subject, TargetObject]]:
+    """Yield subjects with their objects; those that cannot be read are left out."""
+    for subject in subjects:
         try:
             target = subject.load()
         except MeshError as error:

@@ -26,7 +26,7 @@ from maskdex_core.metrics.grasp_test import quick_tests
 from maskdex_core.metrics.observation import observe
 from maskdex_core.metrics.rates import Rate, rate
 from maskdex_core.metrics.reconstruction import tip_positions
-from maskdex_core.metrics.subjects import LeaveOut, Subject, left_out, loaded, trial_seed
+from maskdex_core.metrics.subjects import LeaveOut, Subject, drawn, left_out, loaded, trial_seed
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import HoldTest
 from maskdex_core.planning.proposals import refine_grasps, with_open_hand
@@ -64,7 +64,7 @@ def token_trials(
     Objects that cannot be read, or that no camera sees well enough, are left out.
     """
     hand, rng = HandModel.load("shadow"), np.random.default_rng(seed)
-    for subject, target in loaded(subjects, limit, rng, leave_out):
+    for subject, target in loaded(drawn(subjects, limit, rng), leave_out):
         own = [row for row, name in enumerate(data.table["object"]) if name == subject.name]
         some = data.subset(sorted(rng.permutation(own)[:each].tolist()))
         try:
