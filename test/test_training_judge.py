@@ -4,13 +4,11 @@ import pytest
 import torch
 from cli_support import fails, run
 from held_grasps import held_grasps, write_held
-from small_datasets import write_splits
 
 from maskdex_core.data.dataset import GraspDataset
 from maskdex_core.errors import CheckpointError, DatasetError
 from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands import HandModel
-from maskdex_core.metrics.subjects import Subject
 from maskdex_core.refine.features import FEATURES
 from maskdex_core.refine.ranking import TESTS, HoldJudge, hold_judge
 from maskdex_core.resources import resource_path
@@ -63,19 +61,10 @@ class Stored:
 def test_outcomes_are_those_of_the_simulation_on_objects_to_train_on(tmp_path, monkeypatch):
     pytest.importorskip("mujoco", reason="no simulator: pip install 'maskdex_ros[sim]'")
     monkeypatch.setattr(judge_stage, "SHOWN", ("full",))
-    data = GraspDataset.load(write_held(tmp_path / "data"))
-    for mug in judge_stage.tested_grasps(Stored(), data, judge_stage.training_subjects(data, objects=4), samples=2):
+    draws = judge_stage.tested_grasps(Stored(), GraspDataset.load(write_held(tmp_path / "data")), objects=4, samples=2)
+    for mug in draws:
         assert "mug" in mug.name and mug.features.shape == (2, len(FEATURES))
         assert mug.held[:, 0].tolist() == [True, False] and not mug.held[1, 1]
-
-
-def test_it_learns_on_some_procedural_objects_and_on_all_meshes_of_the_training_split(tmp_path, monkeypatch):
-    splits = {"a": "train", "b": "train", "c": "unseen_instance", "x/ball": "train", "y/ball": "unseen_category"}
-    data = GraspDataset.load(write_splits(tmp_path, splits, {"a": 1, "b": 2, "c": 3}))
-    folder = [Subject(name, "object", lambda: None) for name in ("x/ball", "y/ball", "z/ball")]
-    monkeypatch.setattr(judge_stage, "folder_subjects", lambda meshes: folder)
-    assert [s.name for s in judge_stage.training_subjects(data, 1, tmp_path)][1:] == ["x/ball"]
-    assert {s.name for s in judge_stage.training_subjects(data, 9)} == {"a", "b"}
 
 
 def test_too_few_objects_are_refused():

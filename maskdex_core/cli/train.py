@@ -94,15 +94,13 @@ class Judge(TorchCommand):
     """After both stages: what tells grasps that hold, from tests in simulation. Leaves OUT/hold_judge.safetensors."""
 
     data: Annotated[Path, arg(metavar="DIR")]
-    """Dataset folder; objects of its training split are grasped."""
+    """Dataset folder; the training split's procedural objects are grasped."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder of the experiment."""
-    meshes: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder of real meshes with an index.json; those of the training split are grasped too."""
     checkpoint: Annotated[Path | None, arg(metavar="DIR")] = None
     """Grasp model; the shipped one by default."""
     objects: Annotated[int, arg(metavar="N")] = 235
-    """Procedural objects; each, as each mesh, is shown whole and from two sides."""
+    """Objects, each shown whole and from two sides."""
     samples: Annotated[int, arg(metavar="K")] = 8
     """Grasps a draw: the network's, and its fingers on palms laid where the text wants them."""
 
@@ -116,12 +114,11 @@ class Judge(TorchCommand):
         log_to_stderr()
         from maskdex_core.data.dataset import GraspDataset
         from maskdex_core.grasp.model import GraspModel
-        from maskdex_core.training.judge_stage import train_judge, training_subjects
+        from maskdex_core.training.judge_stage import train_judge
 
         model, data = GraspModel.load(self.checkpoint), GraspDataset.load(self.data)
-        subjects = training_subjects(data, self.objects, self.meshes)
         path = self.out / "hold_judge.safetensors"
-        for name, value in train_judge(model, data, subjects, path, self.samples).items():
+        for name, value in train_judge(model, data, path, self.objects, self.samples).items():
             say(f"{name} {value:.3f}")
         return 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from maskdex_core.grasp.types import GraspBatch
 from maskdex_core.hands.model import HandModel
 from maskdex_core.metrics.calibration import auroc, calibration_error
 from maskdex_core.metrics.observation import observe
-from maskdex_core.metrics.subjects import Subject, folder_subjects, in_split, left_out, loaded, split_subjects
+from maskdex_core.metrics.subjects import drawn, left_out, loaded, split_subjects
 from maskdex_core.objects.target_object import TargetObject
 from maskdex_core.physics.hold_test import FC6_HARD, HoldTest
 from maskdex_core.planning.draws import grasp_draws
@@ -59,22 +59,16 @@ class Outcomes:
     held: Tensor
 
 
-def training_subjects(data: GraspDataset, objects: int, meshes: Path | None = None, seed: int = 0) -> list[Subject]:
-    """Return `objects` procedural objects of the training split, then its real meshes that a folder holds.
+def tested_grasps(
+    model: GraspSampler, data: GraspDataset, objects: int, samples: int, seed: int = 0
+) -> Iterator[Outcomes]:
+    """Yield outcomes on procedural objects of the training split, `samples` grasps a draw.
 
     Raises:
-        DatasetError: when the split has none of a kind that is asked for.
+        DatasetError: when the split has no procedural object.
     """
-    known = split_subjects(data, "train")
-    chosen = [known[index] for index in np.random.default_rng([seed, 11]).permutation(len(known))[:objects]]
-    return chosen if meshes is None else chosen + in_split(folder_subjects(meshes), data, "train")
-
-
-def tested_grasps(
-    model: GraspSampler, data: GraspDataset, subjects: Sequence[Subject], samples: int, seed: int = 0
-) -> Iterator[Outcomes]:
-    """Yield outcomes on objects that the training split has, with its texts, `samples` grasps a draw."""
     part, hand = data.split("train"), HandModel.load("shadow")
+    subjects = drawn(split_subjects(data, "train"), objects, np.random.default_rng([seed, 11]))
     for number, (subject, target) in enumerate(loaded(subjects, left_out)):
         rng = np.random.default_rng([seed, 11, number])  # of its own: objects are tested in any order, on any machine
         rows = [row for row, owner in enumerate(part.table["object"]) if owner == subject.name]
@@ -153,11 +147,11 @@ def fit_judge(outcomes: list[Outcomes], seed: int = 0) -> tuple[HoldJudge, dict[
 
 
 def train_judge(
-    model: GraspModel, data: GraspDataset, subjects: Sequence[Subject], out: Path, samples: int = 8, seed: int = 0
+    model: GraspModel, data: GraspDataset, out: Path, objects: int = 235, samples: int = 8, seed: int = 0
 ) -> dict[str, float]:
     """Test grasps, fit a judge, write OUT (safetensors, with its figures in the header) and return the figures."""
     outcomes = []
-    for one in tested_grasps(model, data, subjects, samples, seed):
+    for one in tested_grasps(model, data, objects, samples, seed):
         outcomes.append(one)
         logger.info("%s: %d of %d held", one.name, int(one.held[:, 0].sum()), len(one.held))
     judge, report = fit_judge(outcomes, seed)
